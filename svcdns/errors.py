@@ -1,0 +1,55 @@
+"""The error tree: one class for each decision that a caller can take."""
+
+
+class SvcdnsError(Exception):
+    """The root of every error that svcdns itself raises."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class ConfigError(SvcdnsError):
+    """The Corefile cannot be used: it stops a start and leaves a reload undone.
+
+    Args:
+        path: the file as the user would name it.
+        line: counted from 1.
+        reason: what was found and what was expected.
+    """
+
+    def __init__(self, path: str, line: int, reason: str) -> None:
+        super().__init__(reason)
+        self.path = path
+        self.line = line
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}: {self.reason}"
+
+
+class WireError(SvcdnsError):
+    """The octets are no message: FORMERR where there is a header to answer, else silence."""
+
+
+class UpstreamError(SvcdnsError):
+    """An upstream gave no answer: the next one is asked, and at last it is SERVFAIL.
+
+    Args:
+        upstream: the upstream's address as logs and metrics name it.
+        reason: what went wrong.
+    """
+
+    def __init__(self, upstream: str, reason: str) -> None:
+        super().__init__(reason)
+        self.upstream = upstream
+
+    def __str__(self) -> str:
+        return f"{self.upstream}: {self.reason}"
+
+
+class ClusterError(SvcdnsError):
+    """The API server failed: it is asked again with back-off, and no query sees it."""
+
+
+class Expired(ClusterError):  # noqa: N818 - the API's own word for 410 Gone
+    """The resource version is too old for a watch: list again."""

@@ -1,0 +1,51 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from svcdns.corefile import Source, parse
+from svcdns.corefile_files import read_import
+from svcdns.errors import ConfigError
+
+
+def test_files_are_read_relative_to_their_importer_in_lexical_order(tmp_path: Path) -> None:
+    (tmp_path / "custom").mkdir()
+    (tmp_path / "custom" / "b.override").write_text("log")
+    (tmp_path / "custom" / "a.override").write_text("errors")
+    (tmp_path / "custom" / "a.server").write_text("")
+    assert read_import("custom/*.override", str(tmp_path / "Corefile")) == (
+        Source(str(tmp_path / "custom/a.override"), "errors"),
+        Source(str(tmp_path / "custom/b.override"), "log"),
+    )
+
+
+def test_a_path_from_the_root_needs_no_importer(tmp_path: Path) -> None:
+    (tmp_path / "NodeHosts").write_text("10.0.0.1 node")
+    found = (Source(str(tmp_path / "NodeHosts"), "10.0.0.1 node"),)
+    assert read_import(f"{tmp_path}/NodeHosts", "stdin") == read_import(f"{tmp_path}/Node?osts", "stdin") == found
+
+
+@pytest.mark.parametrize("pattern", ["nowhere", "nowhere/*.conf", "*.conf"])
+def test_what_is_not_there_is_no_files(tmp_path: Path, pattern: str) -> None:
+    assert read_import(pattern, str(tmp_path / "Corefile")) == ()
+
+
+def test_the_versions_of_a_mounted_config_map_are_passed_over(tmp_path: Path) -> None:
+    version = tmp_path / "..2025_01_01"
+    version.mkdir()
+    (version / "a.server").write_text(". {\n}")
+    (tmp_path / "..data").symlink_to(version)
+    (tmp_path / "a.server").symlink_to("..data/a.server")
+    (tmp_path / ".hidden.server").write_text("")
+    paths = [source.path for source in read_import("*", str(tmp_path / "Corefile"))]
+    assert paths == [str(tmp_path / ".hidden.server"), str(tmp_path / "a.server")]
+
+
+def test_folders_devices_and_octets_are_no_imports(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "octets").write_bytes(b"log\xff")
+    os.mkfifo(tmp_path / "pipe")
+    for name, reason in (("folder", "is not a file"), ("pipe", "is not a file"), ("octets", "is not UTF-8 at octet 3")):
+        corefile = f". {{\n import {name}\n}}"
+        with pytest.raises(ConfigError, match=rf"Corefile:2: import: cannot read '{name}': .*/{name} {reason}$"):
+            parse(corefile, str(tmp_path / "Corefile"), known=[], environ={}, read=read_import, warn=pytest.fail)
