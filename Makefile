@@ -1,28 +1,60 @@
 # The developer's commands. README names two of them, `make run` and `make test`; each does all its own set-up.
 
-PYTHON ?= python3.11
-VENV   := .venv
-BIN    := $(VENV)/bin
-PIP    := $(BIN)/python -m pip --disable-pip-version-check
+PYTHON    ?= python3.11
+MANIFESTS ?= configs/manifests
+VENV      := .venv
+BIN       := $(VENV)/bin
+PIP       := $(BIN)/python -m pip --disable-pip-version-check
+LOCK      := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 
-.PHONY: lock
+.PHONY: run test test-quick check format lint types layers programs lock
 
-$(BIN)/python:
-	$(PYTHON) -m venv $(VENV)
+# Serves a folder of manifests on 127.0.0.1:1053 and prints a line to paste.
+run: $(VENV)/run.stamp
+	@MANIFESTS='$(abspath $(MANIFESTS))' exec $(BIN)/svcdns -conf configs/dev.Corefile
 
-# What runs the server, from the lock; `make run` needs no more.
-$(VENV)/run.stamp: requirements.txt pyproject.toml | $(BIN)/python
-	$(PIP) install --quiet --require-hashes -r requirements.txt
-	$(PIP) install --quiet --no-deps --no-build-isolation --editable .
-	touch $@
+# Everything that a change must pass.
+test: check programs
+	$(BIN)/python -m pytest
 
-# What checks and tests it, from its own lock.
-$(VENV)/dev.stamp: requirements-dev.txt $(VENV)/run.stamp
-	$(PIP) install --quiet --require-hashes -r requirements-dev.txt
-	touch $@
+# The same without what needs other programs beside svcdns.
+test-quick: check
+	$(BIN)/python -m pytest -m 'not programs'
+
+check: format lint types layers
+
+format: $(VENV)/dev.stamp
+	$(BIN)/ruff format --check
+
+lint: $(VENV)/dev.stamp
+	$(BIN)/ruff check
+
+types: $(VENV)/dev.stamp
+	$(BIN)/mypy
+
+layers: $(VENV)/dev.stamp
+	$(BIN)/lint-imports
+
+# The real programs that tests run beside svcdns, built or installed once.
+programs: $(VENV)/dev.stamp
+	$(BIN)/python -m tests.programs dig etcd etcdctl kube-apiserver coredns
 
 # Writes both locks anew from pyproject.toml.
-LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 lock: $(VENV)/dev.stamp
 	$(LOCK) --group build pyproject.toml --output-file requirements.txt
 	$(LOCK) --group build --group dev --constraint requirements.txt pyproject.toml --output-file requirements-dev.txt
+
+$(BIN)/python:
+	@echo 'Setting up $(VENV); this takes a minute, once.'
+	@$(PYTHON) -m venv $(VENV) || { echo 'Python 3.11 with venv is needed: on Debian, apt-get install python3.11-venv' >&2; exit 1; }
+
+# What runs the server, from its lock.
+$(VENV)/run.stamp: requirements.txt pyproject.toml | $(BIN)/python
+	$(PIP) install --quiet --require-hashes -r requirements.txt
+	$(PIP) install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# What checks and tests it, from its own.
+$(VENV)/dev.stamp: requirements-dev.txt $(VENV)/run.stamp
+	$(PIP) install --quiet --require-hashes -r requirements-dev.txt
+	@touch $@
