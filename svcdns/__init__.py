@@ -1,0 +1,1 @@
+"""svcdns - a DNS server for Kubernetes service discovery."""

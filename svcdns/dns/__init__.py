@@ -1,0 +1,1 @@
+"""The DNS itself: names, records, messages, zones. No I/O, no Kubernetes."""

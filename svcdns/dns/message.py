@@ -1,0 +1,157 @@
+"""What plugins see: a query and a response, as immutable values.
+
+`Query` is what the client wants to know, without what belongs to the exchange of messages alone; `Response` is what it
+is told. Neither knows octets: `wire.decode` makes the one, `wire.encode` reads the other.
+
+Source: RFC 1035 section 4.1, RFC 6891, RFC 8914.
+"""
+
+from enum import IntEnum
+from typing import NamedTuple
+
+from svcdns.dns.name import ROOT, Name
+from svcdns.dns.records import OWNER_POINTER, RRset
+
+_HEADER_AND_QUESTION = 16
+_OPT = 11
+_POINTER = len(OWNER_POINTER)
+
+
+class Rcode(IntEnum):
+    """Response codes (RFC 6895 section 2.3); those over 15 need EDNS."""
+
+    NOERROR = 0
+    FORMERR = 1
+    SERVFAIL = 2
+    NXDOMAIN = 3
+    NOTIMP = 4
+    REFUSED = 5
+    YXDOMAIN = 6
+    YXRRSET = 7
+    NXRRSET = 8
+    NOTAUTH = 9
+    NOTZONE = 10
+    BADVERS = 16
+    BADKEY = 17
+    BADCOOKIE = 23
+
+
+def rcode_to_text(rcode: int) -> str:
+    """Return the mnemonic of a response code, or its number."""
+    try:
+        return Rcode(rcode).name
+    except ValueError:
+        return str(rcode)
+
+
+class Ede(IntEnum):
+    """Extended DNS error codes that svcdns sends (RFC 8914 section 4)."""
+
+    OTHER = 0
+    STALE_ANSWER = 3
+    CACHED_ERROR = 13
+    NOT_READY = 14
+    STALE_NXDOMAIN = 19
+    NOT_AUTHORITATIVE = 20
+    NO_REACHABLE_AUTHORITY = 22
+    NETWORK_ERROR = 23
+
+
+class ExtendedError(NamedTuple):
+    """Why an answer is not what was hoped for; sent to clients that speak EDNS (RFC 8914)."""
+
+    code: int
+    text: str = ""
+
+
+class Listener(NamedTuple):
+    """The socket that a query came in through.
+
+    Attributes:
+        label: ``dns://ADDRESS:PORT`` with an empty address where all are listened on, as metrics name it.
+        transport: ``udp`` or ``tcp``.
+        family: 1 for IPv4, 2 for IPv6, as metrics count it.
+        address: The address bound; ``0.0.0.0`` or ``::`` where all are.
+        port: The port bound.
+    """
+
+    label: str
+    transport: str
+    family: int
+    address: str
+    port: int
+
+
+NOWHERE = Listener("", "udp", 1, "127.0.0.1", 0)
+
+
+class Query(NamedTuple):
+    """A question, with what a plugin may know of how it was asked.
+
+    Attributes:
+        name: The name asked for, in lower case.
+        rtype: The type asked for.
+        rd: Recursion desired.
+        do: DNSSEC answer OK (RFC 3225).
+        cd: Checking disabled (RFC 4035 section 3.2.2).
+        ad: The client understands the AD bit (RFC 6840 section 5.7).
+        edns: Whether the query had an OPT record.
+        payload: The largest UDP payload that the client takes, in octets; 512 without EDNS.
+        id: The message id, for logs.
+        size: The length of the query message in octets.
+        client: The address and port that asked.
+        listener: The socket that it came in through.
+        zone: The zone of the server block that took the query.
+        depth: How many CNAMEs led here; 0 for a client's own question.
+    """
+
+    name: Name
+    rtype: int
+    rd: bool = True
+    do: bool = False
+    cd: bool = False
+    ad: bool = False
+    edns: bool = False
+    payload: int = 512
+    id: int = 0
+    size: int = 0
+    client: tuple[str, int] = ("127.0.0.1", 0)
+    listener: Listener = NOWHERE
+    zone: Name = ROOT
+    depth: int = 0
+
+
+class Response(NamedTuple):
+    """An answer to a query.
+
+    Attributes:
+        rcode: The response code, extended ones included.
+        answer: The answer section; CNAMEs stand before what they lead to.
+        authority: The authority section.
+        additional: The additional section, without OPT.
+        aa: The answer comes from a zone of svcdns's own.
+        ad: The data were validated by an upstream that is trusted.
+        ede: Why the answer is an error or stale.
+        plugin: The plugin that made the answer; empty for the server itself.
+        error: The failure behind an rcode, for the logs.
+    """
+
+    rcode: int = Rcode.NOERROR
+    answer: tuple[RRset, ...] = ()
+    authority: tuple[RRset, ...] = ()
+    additional: tuple[RRset, ...] = ()
+    aa: bool = False
+    ad: bool = False
+    ede: ExtendedError | None = None
+    plugin: str = ""
+    error: Exception | None = None
+
+
+def uncompressed_size(query: Query, response: Response) -> int:
+    """Return how many octets *response* has without compression or truncation, which is what metrics and logs count."""
+    size = _HEADER_AND_QUESTION + len(query.name)
+    if query.edns:
+        size += _OPT
+    for rrset in response.answer + response.authority + response.additional:
+        size += len(rrset.octets) + len(rrset.rdatas) * (len(rrset.owner) - _POINTER)
+    return size

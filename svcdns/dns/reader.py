@@ -1,0 +1,216 @@
+"""Reads records out of a compressed message: what an upstream sent, and so anything at all.
+
+A name may lead through pointers, but every octet of it is followed once, however many names end there; record data are
+read when they are used. So the work is bounded by the length of the message. Nothing here calls itself.
+
+Source: RFC 1035 sections 4.1.3 and 4.1.4, RFC 2181 sections 5.2 and 8, RFC 3597 section 4, RFC 4034 section 6.2,
+RFC 9267.
+"""
+
+import struct
+from collections.abc import Iterator
+
+from svcdns.dns.name import MAX_LABEL, MAX_NAME, ROOT, Name
+from svcdns.dns.records import CLASS_IN, MAX_TTL, RRset, Rtype
+from svcdns.dns.wire import HEADER_SIZE, NAMES_IN_RDATA
+from svcdns.errors import WireError
+
+MAX_RECORDS = 100
+"""How many records of one owner and type are used."""
+
+MAX_POINTERS = 126
+"""How many compression pointers one name may lead through."""
+
+_POINTER = 0xC0
+_POINTER_BITS = 0x3F
+
+_FIXED = struct.Struct("!HHIH")
+_LENGTH = struct.Struct("!H")
+
+_NAMES_IN_RDATA: dict[int, tuple[int, int]] = {
+    **NAMES_IN_RDATA,
+    Rtype.RP: (0, 2),
+    Rtype.AFSDB: (2, 1),
+    Rtype.RT: (2, 1),
+    Rtype.SIG: (18, 1),
+    Rtype.PX: (2, 2),
+    Rtype.NXT: (0, 1),
+    Rtype.SRV: (6, 1),
+    Rtype.KX: (2, 1),
+    Rtype.DNAME: (0, 1),
+}
+"""Types with names that a sender may have compressed, once at least; in canonical form they are lower case."""
+
+_SIZES: dict[int, int] = {Rtype.A: 4, Rtype.AAAA: 16}
+_OCTETS_BEHIND_NAMES: dict[int, int] = {Rtype.SOA: 20}
+_OPEN_ENDED = frozenset({Rtype.SIG, Rtype.NXT})
+_NAPTR_NUMBERS = 4
+_NAPTR_STRINGS = 3
+
+
+class Records:
+    """The records of one owner and type as they stand in a message, read when they are needed.
+
+    Attributes:
+        owner: Whose they are.
+        ttl: The least of their TTLs, those of 2**31 and above taken as 0 (RFC 2181 sections 5.2 and 8).
+    """
+
+    __slots__ = ("_reader", "_rtype", "_spans", "owner", "ttl")
+
+    def __init__(self, reader: "Reader", owner: Name, rtype: int) -> None:
+        self.owner = owner
+        self.ttl = MAX_TTL
+        self._reader = reader
+        self._rtype = rtype
+        self._spans: list[tuple[int, int]] = []
+
+    def add(self, ttl: int, start: int, end: int) -> None:
+        """Take in a record whose data stand between *start* and *end*; those beyond `MAX_RECORDS` are not used."""
+        self.ttl = min(self.ttl, ttl if ttl <= MAX_TTL else 0)
+        if len(self._spans) < MAX_RECORDS:
+            self._spans.append((start, end))
+
+    def read(self) -> RRset:
+        """Return all records."""
+        return self._rrset(self._reader.rdata(self._rtype, start, end) for start, end in self._spans)
+
+    def signatures(self, rtype: int) -> RRset | None:
+        """Return those of these RRSIG records that cover *rtype* (RFC 4034 section 3.1)."""
+        rdatas = [self._reader.octets[start:end] for start, end in self._spans]
+        covering = [rdata for rdata in rdatas if rdata[:2] == _LENGTH.pack(rtype)]
+        return self._rrset(iter(covering)) if covering else None
+
+    def _rrset(self, rdatas: Iterator[bytes]) -> RRset:
+        return RRset(self.owner, self._rtype, self.ttl, tuple(dict.fromkeys(rdatas)))
+
+
+Section = dict[tuple[Name, int], Records]
+"""The records of class IN of a section, by owner and type."""
+
+
+class Reader:
+    """Reads names and records; every octet of a name is followed once, however many pointers lead there.
+
+    Attributes:
+        octets: The message.
+        position: Where the next section begins.
+    """
+
+    __slots__ = ("_names", "octets", "position")
+
+    def __init__(self, octets: bytes, position: int, question: Name) -> None:
+        self.octets = octets
+        self.position = position
+        self._names: dict[int, tuple[Name, int]] = {HEADER_SIZE: (question, 0)}
+
+    def section(self, count: int) -> Section:
+        """Read *count* records, and sort those of class IN by owner and type."""
+        found: Section = {}
+        for _ in range(count):
+            owner, rtype, rclass, ttl, start = self._record()
+            if rclass == CLASS_IN:
+                records = found.get((owner, rtype))
+                if records is None:
+                    records = found[owner, rtype] = Records(self, owner, rtype)
+                records.add(ttl, start, self.position)
+        return found
+
+    def extended_rcode(self, count: int) -> int | None:
+        """Pass over the additional section; return what its OPT record adds to the rcode, or None without one."""
+        upper = None
+        for _ in range(count):
+            _, rtype, _, ttl, _ = self._record()
+            if rtype == Rtype.OPT:
+                upper = ttl >> 24 << 4
+        return upper
+
+    def _record(self) -> tuple[Name, int, int, int, int]:
+        """Go behind the next record; return its owner, type, class, TTL, and where its data start."""
+        owner, position = self._name(self.position)
+        rtype, rclass, ttl, length = _FIXED.unpack_from(self.octets, position)
+        start = position + _FIXED.size
+        self.position = start + length
+        if self.position > len(self.octets):
+            raise WireError("a record's data end beyond the message")
+        return owner, rtype, rclass, ttl, start
+
+    def rdata(self, rtype: int, start: int, end: int) -> bytes:
+        """Return record data with names whole and in lower case."""
+        if _SIZES.get(rtype, end - start) != end - start:
+            raise WireError("an address record has the wrong length")
+        if rtype == Rtype.NAPTR:
+            return self._naptr(start, end)
+        shape = _NAMES_IN_RDATA.get(rtype)
+        if shape is None:
+            return self.octets[start:end]
+        before, names = shape
+        data = self.octets[start : start + before]
+        position = start + before
+        for _ in range(names):
+            name, position = self._name(position)
+            data += name
+        left = end - position
+        if left < 0 or (rtype not in _OPEN_ENDED and left != _OCTETS_BEHIND_NAMES.get(rtype, 0)):
+            raise WireError("names do not fill their record's data")
+        return data + self.octets[position:end]
+
+    def _naptr(self, start: int, end: int) -> bytes:
+        """Read NAPTR data: numbers, three character strings, a name (RFC 3403 section 4.1)."""
+        position = start + _NAPTR_NUMBERS
+        for _ in range(_NAPTR_STRINGS):
+            position += self.octets[position] + 1
+        name, behind = self._name(position)
+        if behind != end:
+            raise WireError("the name does not fill the record's data")
+        return self.octets[start:position] + name
+
+    def _name(self, start: int) -> tuple[Name, int]:
+        """Return the name at *start*, and the position behind it.
+
+        Pointers lead strictly backwards, before the labels that they end (RFC 1035 section 4.1.4, RFC 9267 section 2).
+        """
+        octets, names = self.octets, self._names
+        if octets[start] >= _POINTER:  # as most owners are: one pointer to a name that was read before
+            target = (octets[start] & _POINTER_BITS) << 8 | octets[start + 1]
+            known = names.get(target)
+            if known is not None and target < start and known[1] < MAX_POINTERS:
+                return known[0], start + 2
+        path: list[tuple[int, int, int]] = []
+        position, floor, behind, pointers, size = start, start, 0, 0, 1
+        while True:
+            length = octets[position]
+            if (known := names.get(position)) is not None and position < start:
+                tail, further = known
+                break
+            if length >= _POINTER:
+                target = (length & _POINTER_BITS) << 8 | octets[position + 1]
+                behind = behind or position + 2
+                if not HEADER_SIZE <= target < floor or pointers == MAX_POINTERS:
+                    raise WireError("a compression pointer does not lead back, or there are too many")
+                path.append((position, position, pointers))
+                pointers += 1
+                position = floor = target
+            elif length == 0:
+                tail, further = ROOT, 0
+                break
+            else:
+                size += length + 1
+                if length > MAX_LABEL or size > MAX_NAME:
+                    raise WireError("a label is over 63 octets, or a name over 255")
+                path.append((position, position + length + 1, pointers))
+                position += length + 1
+        name = self._remember(path, tail, pointers + further)
+        return name, behind or position + 1
+
+    def _remember(self, path: list[tuple[int, int, int]], tail: Name, pointers: int) -> Name:
+        """Put a name together from its end, and keep it and each of its endings for whoever points there."""
+        octets, names = self.octets, self._names
+        if pointers > MAX_POINTERS:
+            raise WireError("a name leads through too many compression pointers")
+        for start, end, before in reversed(path):
+            tail = Name(octets[start:end].lower() + tail)
+            names[start] = (tail, pointers - before)
+        if len(tail) > MAX_NAME:
+            raise WireError("a name is over 255 octets")
+        return tail

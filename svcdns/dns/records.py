@@ -1,0 +1,165 @@
+"""Records: types, record sets, and the record data that svcdns builds.
+
+Record data are wire octets with names uncompressed and lower case, as they stand in an answer that compresses nothing;
+`wire.encode` compresses where RFC 3597 section 4 allows it.
+
+Source: RFC 1035 section 3.2, RFC 2181 section 5, RFC 2782, RFC 3596.
+"""
+
+from collections.abc import Sequence
+from enum import IntEnum
+from struct import Struct
+from typing import final
+
+from svcdns.dns.name import Name, join
+
+CLASS_IN = 1
+MAX_TTL = 2**31 - 1
+
+OWNER_POINTER = b"\xc0\x0c"
+"""A compression pointer to the question's name, which stands at offset 12 of every message that svcdns sends."""
+
+_FIXED = Struct("!HHIH")
+_SRV = Struct("!HHH")
+_SOA = Struct("!IIIII")
+_CHARACTER_STRING = 255
+
+
+class Rtype(IntEnum):
+    """The record and query types with a name; any other number from 0 to 65535 is a type, too (RFC 3597)."""
+
+    A = 1
+    NS = 2
+    MD = 3
+    MF = 4
+    CNAME = 5
+    SOA = 6
+    MB = 7
+    MG = 8
+    MR = 9
+    NULL = 10
+    PTR = 12
+    HINFO = 13
+    MINFO = 14
+    MX = 15
+    TXT = 16
+    RP = 17
+    AFSDB = 18
+    RT = 21
+    SIG = 24
+    PX = 26
+    AAAA = 28
+    NXT = 30
+    SRV = 33
+    NAPTR = 35
+    KX = 36
+    DNAME = 39
+    OPT = 41
+    DS = 43
+    RRSIG = 46
+    NSEC = 47
+    DNSKEY = 48
+    NSEC3 = 50
+    SVCB = 64
+    HTTPS = 65
+    TKEY = 249
+    TSIG = 250
+    IXFR = 251
+    AXFR = 252
+    ANY = 255
+    CAA = 257
+
+
+def type_to_text(rtype: int) -> str:
+    """Return the mnemonic of a type, or ``TYPEn`` (RFC 3597 section 5)."""
+    try:
+        return Rtype(rtype).name
+    except ValueError:
+        return f"TYPE{rtype}"
+
+
+@final
+class RRset:
+    """All records of one owner and type: the unit in which svcdns keeps, orders and ages data. Immutable.
+
+    Attributes:
+        owner: The name that the records belong to.
+        rtype: Their type, 0 to 65535.
+        ttl: Their common time to live in seconds (RFC 2181 section 5.2), 0 to 2**31 - 1.
+        rdatas: The record data, at least one, without duplicates, in the order in which they are sent.
+        octets: The records as they stand in a message whose question's name is the owner.
+    """
+
+    __slots__ = ("octets", "owner", "rdatas", "rtype", "ttl")
+
+    def __init__(self, owner: Name, rtype: int, ttl: int, rdatas: Sequence[bytes]) -> None:
+        self.owner = owner
+        self.rtype = rtype
+        self.ttl = ttl
+        self.rdatas = tuple(rdatas)
+        self.octets = b"".join(record(OWNER_POINTER, rtype, ttl, rdata) for rdata in rdatas)
+
+    def with_ttl(self, ttl: int) -> "RRset":
+        """Return the same records with another time to live."""
+        return self if ttl == self.ttl else RRset(self.owner, self.rtype, ttl, self.rdatas)
+
+    def with_rdatas(self, rdatas: Sequence[bytes]) -> "RRset":
+        """Return a record set of the same owner, type and TTL with other data or another order."""
+        return RRset(self.owner, self.rtype, self.ttl, rdatas)
+
+    def starting_at(self, first: int) -> "RRset":
+        """Return the same records, turned so that the one at index *first* comes first, at little cost."""
+        rdatas = self.rdatas
+        cut = first * (len(OWNER_POINTER) + _FIXED.size) + len(b"".join(rdatas[:first]))
+        turned: RRset = object.__new__(RRset)
+        turned.owner, turned.rtype, turned.ttl = self.owner, self.rtype, self.ttl
+        turned.rdatas = rdatas[first:] + rdatas[:first]
+        turned.octets = self.octets[cut:] + self.octets[:cut]
+        return turned
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, RRset):
+            return NotImplemented
+        return (self.owner, self.rtype, self.ttl, self.rdatas) == (other.owner, other.rtype, other.ttl, other.rdatas)
+
+    def __hash__(self) -> int:
+        return hash((self.owner, self.rtype, self.ttl, self.rdatas))
+
+    def __repr__(self) -> str:
+        return f"RRset({self.owner!r}, {type_to_text(self.rtype)}, {self.ttl}, {self.rdatas!r})"
+
+
+def record(owner: bytes, rtype: int, ttl: int, rdata: bytes) -> bytes:
+    """Put one record of class IN together; *owner* is a whole name or a pointer (RFC 1035 section 4.1.3)."""
+    return owner + _FIXED.pack(rtype, CLASS_IN, ttl, len(rdata)) + rdata
+
+
+def srv(priority: int, weight: int, port: int, target: Name) -> bytes:
+    """Build the data of an SRV record (RFC 2782)."""
+    return _SRV.pack(priority, weight, port) + target
+
+
+def soa(mname: Name, rname: Name, serial: int, times: tuple[int, int, int, int]) -> bytes:
+    """Build the data of an SOA record.
+
+    Args:
+        mname: The primary server.
+        rname: The mailbox of the person responsible.
+        serial: The zone's version, 32 bits (RFC 1982).
+        times: Refresh, retry, expire and minimum, in seconds.
+
+    Source: RFC 1035 section 3.3.13.
+    """
+    return mname + rname + _SOA.pack(serial, *times)
+
+
+def txt(*strings: bytes) -> bytes:
+    """Build the data of a TXT record from character strings of at most 255 octets each (RFC 1035 section 3.3.14)."""
+    if any(len(string) > _CHARACTER_STRING for string in strings):
+        raise ValueError(f"a character string has at most {_CHARACTER_STRING} octets")
+    return b"".join(bytes((len(string),)) + string for string in strings)
+
+
+def hostmaster(zone: Name) -> Name:
+    """Return the mailbox name that svcdns writes into the SOA of *zone*."""
+    return join([b"hostmaster"], zone)
