@@ -1,0 +1,391 @@
+"""What svcdns reads of the kinds that a manifest may hold, and what each field must be.
+
+`kube.decode` takes what an API server has checked; here people write, so that names, addresses and ports are checked
+too. A check that fails raises ValueError with ``FIELD: expected ...``, which msgspec reports with the path above it.
+
+Source: Kubernetes API v1, apps/v1, discovery.k8s.io/v1; "Object Names and IDs".
+"""
+
+import re
+from collections.abc import Collection
+from itertools import chain
+
+import msgspec
+
+from svcdns.corefile.vocabulary import list_words
+from svcdns.kube.objects import HEADLESS, octets
+
+FAMILIES = ("IPv4", "IPv6")
+DEFAULT_NAMESPACE = "default"
+EXTERNAL_NAME = "ExternalName"
+
+_LABEL = re.compile(r"(?=.{1,63}\Z)[a-z0-9](?:[-a-z0-9]*[a-z0-9])?")
+_SUBDOMAIN = re.compile(r"(?=.{1,253}\Z)[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*")
+_A_LABEL = "expected up to 63 lower-case letters, digits and hyphens, with no hyphen at either end"
+_A_SUBDOMAIN = "expected up to 253 lower-case letters, digits, hyphens and dots, with a letter or digit at either end"
+_TYPES = ("ClusterIP", "NodePort", "LoadBalancer", EXTERNAL_NAME)
+_POLICIES = ("SingleStack", "PreferDualStack", "RequireDualStack")
+_PROTOCOLS = ("TCP", "UDP", "SCTP")
+
+
+class Fields(msgspec.Struct, rename="camel", frozen=True, gc=False):
+    """Fields in the API's camel case, of which unknown ones are passed over; values without cycles."""
+
+
+class Owner(Fields, frozen=True):
+    """Who controls an object."""
+
+    kind: str = ""
+    name: str = ""
+
+
+class Metadata(Fields, frozen=True):
+    """An object's name and labels."""
+
+    name: str
+    namespace: str | None = None
+    labels: dict[str, str] | None = None
+    owner_references: list[Owner] | None = None
+    deletion_timestamp: str | None = None
+
+    def __post_init__(self) -> None:
+        if not self.name:
+            raise ValueError(f"name: {_A_SUBDOMAIN}")
+        _check("name", self.name, _SUBDOMAIN, _A_SUBDOMAIN)
+        _check("namespace", self.namespace, _LABEL, _A_LABEL)
+
+
+class ServicePort(Fields, frozen=True):
+    """A port of a Service."""
+
+    port: int
+    name: str | None = None
+    protocol: str | None = None
+    target_port: int | str | None = None
+
+    def __post_init__(self) -> None:
+        _check_port("port", self.port)
+        _choose("protocol", self.protocol, _PROTOCOLS)
+
+
+class ServiceSpec(Fields, frozen=True):
+    """What a Service offers, and what stands behind it."""
+
+    type: str | None = None
+    cluster_ip: str | None = msgspec.field(default=None, name="clusterIP")
+    cluster_ips: list[str] | None = msgspec.field(default=None, name="clusterIPs")
+    ip_families: list[str] | None = msgspec.field(default=None, name="ipFamilies")
+    ip_family_policy: str | None = None
+    selector: dict[str, str] | None = None
+    ports: list[ServicePort] | None = None
+    external_name: str | None = None
+    publish_not_ready_addresses: bool | None = None
+
+    def __post_init__(self) -> None:
+        _choose("type", self.type, _TYPES)
+        _choose("ipFamilyPolicy", self.ip_family_policy, _POLICIES)
+        for index, family in enumerate(self.ip_families or ()):
+            _choose(f"ipFamilies[{index}]", family, FAMILIES)
+        if self.cluster_ip and self.cluster_ip != HEADLESS:
+            _check_address("clusterIP", self.cluster_ip)
+        for index, address in enumerate(self.cluster_ips or ()):
+            if address != HEADLESS:
+                _check_address(f"clusterIPs[{index}]", address)
+        if self.type == EXTERNAL_NAME and not self.external_name:
+            raise ValueError("externalName: expected a name")
+
+    @property
+    def headless(self) -> bool:
+        """Whether it has no address by intent."""
+        return HEADLESS in (*(self.cluster_ips or ()), self.cluster_ip)
+
+    @property
+    def addresses(self) -> list[str]:
+        """Its cluster IPs, of which most manifests write none."""
+        return [address for address in self.cluster_ips or (self.cluster_ip,) if address and address != HEADLESS]
+
+    @property
+    def families(self) -> list[str]:
+        """The families of its addresses in their order: as written, as its addresses say, else IPv4."""
+        found = self.ip_families or [family_of(address) for address in self.addresses] or FAMILIES[:1]
+        dual = self.ip_family_policy in ("PreferDualStack", "RequireDualStack")
+        return list(dict.fromkeys((*found, *(FAMILIES if dual else ()))))
+
+
+class Service(Fields, frozen=True):
+    """A Service."""
+
+    metadata: Metadata
+    spec: ServiceSpec
+
+    def __post_init__(self) -> None:
+        _check("metadata.name", self.metadata.name, _LABEL, _A_LABEL)
+
+
+class Conditions(Fields, frozen=True):
+    """The state of an endpoint."""
+
+    ready: bool | None = None
+
+
+class Reference(Fields, frozen=True):
+    """The object behind an endpoint."""
+
+    name: str = ""
+
+
+class Endpoint(Fields, frozen=True):
+    """One endpoint of a slice."""
+
+    addresses: list[str] | None = None
+    conditions: Conditions | None = None
+    hostname: str | None = None
+    target_ref: Reference | None = None
+
+    def __post_init__(self) -> None:
+        _check("hostname", self.hostname, _LABEL, _A_LABEL)
+
+
+class EndpointPort(Fields, frozen=True):
+    """A port of endpoints; without a number it stands for all."""
+
+    name: str | None = None
+    protocol: str | None = None
+    port: int | None = None
+
+    def __post_init__(self) -> None:
+        _choose("protocol", self.protocol, _PROTOCOLS)
+        if self.port is not None:
+            _check_port("port", self.port)
+
+
+class EndpointSlice(Fields, frozen=True):
+    """An EndpointSlice."""
+
+    metadata: Metadata
+    address_type: str | None = None
+    endpoints: list[Endpoint] | None = None
+    ports: list[EndpointPort] | None = None
+
+    def __post_init__(self) -> None:
+        _choose("addressType", self.address_type, (*FAMILIES, "FQDN"))
+        for index, endpoint in enumerate(self.endpoints or ()):
+            for place, address in enumerate(endpoint.addresses or ()):
+                if self.address_type != "FQDN":
+                    _check_address(f"endpoints[{index}].addresses[{place}]", address)
+
+
+class EndpointAddress(Fields, frozen=True):
+    """One address of legacy Endpoints."""
+
+    ip: str
+    hostname: str | None = None
+    target_ref: Reference | None = None
+
+    def __post_init__(self) -> None:
+        _check_address("ip", self.ip)
+        _check("hostname", self.hostname, _LABEL, _A_LABEL)
+
+
+class Subset(Fields, frozen=True):
+    """Addresses of legacy Endpoints that share their ports; what is not ready is not read."""
+
+    addresses: list[EndpointAddress] | None = None
+    ports: list[EndpointPort] | None = None
+
+
+class Endpoints(Fields, frozen=True):
+    """Legacy Endpoints, which belong to the Service of their name."""
+
+    metadata: Metadata
+    subsets: list[Subset] | None = None
+
+
+class Namespace(Fields, frozen=True):
+    """A Namespace."""
+
+    metadata: Metadata
+
+    def __post_init__(self) -> None:
+        _check("metadata.name", self.metadata.name, _LABEL, _A_LABEL)
+
+
+class ContainerPort(Fields, frozen=True):
+    """A port that a container listens at."""
+
+    container_port: int
+    name: str | None = None
+    protocol: str | None = None
+
+    def __post_init__(self) -> None:
+        _check_port("containerPort", self.container_port)
+        _choose("protocol", self.protocol, _PROTOCOLS)
+
+
+class Container(Fields, frozen=True):
+    """A container; an init container that always restarts is a sidecar, and lives as long as the others."""
+
+    ports: list[ContainerPort] | None = None
+    restart_policy: str | None = None
+
+
+class PodSpec(Fields, frozen=True):
+    """What a Pod runs, and what it is called."""
+
+    hostname: str | None = None
+    subdomain: str | None = None
+    containers: list[Container] | None = None
+    init_containers: list[Container] | None = None
+
+    def __post_init__(self) -> None:
+        _check("hostname", self.hostname, _LABEL, _A_LABEL)
+
+    def find_port(self, name: str, protocol: str) -> int | None:
+        """Return the number of the container port of that name and protocol, if there is one."""
+        sidecars = (container for container in self.init_containers or () if container.restart_policy == "Always")
+        for container in chain(self.containers or (), sidecars):
+            for port in container.ports or ():
+                if port.name == name and (port.protocol or "TCP") == protocol:
+                    return port.container_port
+        return None
+
+
+class PodCondition(Fields, frozen=True):
+    """One aspect of a Pod's state."""
+
+    type: str = ""
+    status: str = ""
+
+
+class PodAddress(Fields, frozen=True):
+    """An address of a Pod."""
+
+    ip: str
+
+    def __post_init__(self) -> None:
+        _check_address("ip", self.ip)
+
+
+class PodStatus(Fields, frozen=True):
+    """How a Pod is. One that says nothing of its phase or conditions, as people write it, is well."""
+
+    phase: str | None = None
+    pod_ip: str | None = msgspec.field(default=None, name="podIP")
+    pod_ips: list[PodAddress] | None = msgspec.field(default=None, name="podIPs")
+    conditions: list[PodCondition] | None = None
+
+    def __post_init__(self) -> None:
+        if self.pod_ip:
+            _check_address("podIP", self.pod_ip)
+
+    @property
+    def addresses(self) -> list[str]:
+        """Its addresses, of which most manifests write none."""
+        return [address.ip for address in self.pod_ips or ()] or ([self.pod_ip] if self.pod_ip else [])
+
+    @property
+    def over(self) -> bool:
+        """Whether its containers have ended for good."""
+        return self.phase in ("Succeeded", "Failed")
+
+    @property
+    def ready(self) -> bool:
+        """Whether it takes requests."""
+        if not self.conditions:
+            return self.phase in (None, "", "Running")
+        return any(condition.type == "Ready" and condition.status == "True" for condition in self.conditions)
+
+
+class Pod(Fields, frozen=True):
+    """A Pod."""
+
+    metadata: Metadata
+    spec: PodSpec = msgspec.field(default_factory=PodSpec)
+    status: PodStatus | None = None
+
+
+class TemplateMetadata(Fields, frozen=True):
+    """The labels of Pods to be made."""
+
+    labels: dict[str, str] | None = None
+
+
+class PodTemplate(Fields, frozen=True):
+    """What Pods are made from."""
+
+    metadata: TemplateMetadata | None = None
+    spec: PodSpec = msgspec.field(default_factory=PodSpec)
+
+
+class Ordinals(Fields, frozen=True):
+    """How a StatefulSet counts its Pods."""
+
+    start: int = 0
+
+
+class WorkloadSpec(Fields, frozen=True):
+    """How many Pods there are to be, and how they are made."""
+
+    template: PodTemplate
+    replicas: int | None = None
+    service_name: str | None = None
+    ordinals: Ordinals | None = None
+
+    def __post_init__(self) -> None:
+        if (self.replicas or 0) < 0:
+            raise ValueError("replicas: expected 0 or more")
+
+
+class Workload(Fields, frozen=True):
+    """A Deployment, ReplicaSet or DaemonSet."""
+
+    metadata: Metadata
+    spec: WorkloadSpec
+
+
+class StatefulSet(Workload, frozen=True):
+    """A StatefulSet, whose name becomes part of hostnames."""
+
+    def __post_init__(self) -> None:
+        _check("metadata.name", self.metadata.name, _LABEL, _A_LABEL)
+
+
+Body = Service | EndpointSlice | Endpoints | Namespace | Pod | Workload
+
+BODIES: dict[str, tuple[str, type[Body]]] = {
+    "Service": ("", Service),
+    "EndpointSlice": ("discovery.k8s.io", EndpointSlice),
+    "Endpoints": ("", Endpoints),
+    "Namespace": ("", Namespace),
+    "Pod": ("", Pod),
+    "Deployment": ("apps", Workload),
+    "ReplicaSet": ("apps", Workload),
+    "DaemonSet": ("apps", Workload),
+    "StatefulSet": ("apps", StatefulSet),
+}
+"""The kinds that are read, each with its API group: Knative, for one, has a Service too."""
+
+
+def family_of(address: str) -> str:
+    """Return the family of an IP address."""
+    return FAMILIES[":" in address]
+
+
+def _check(field: str, value: str | None, allowed: re.Pattern[str], expected: str) -> None:
+    if value and not allowed.fullmatch(value):
+        raise ValueError(f"{field}: {expected}")
+
+
+def _choose(field: str, value: str | None, choices: Collection[str]) -> None:
+    if value and value not in choices:
+        raise ValueError(f"{field}: expected {list_words(choices)}")
+
+
+def _check_port(field: str, value: int) -> None:
+    if not 1 <= value <= 65535:
+        raise ValueError(f"{field}: expected a port from 1 to 65535")
+
+
+def _check_address(field: str, value: str) -> None:
+    if octets(value) is None:
+        raise ValueError(f"{field}: expected an IP address")

@@ -1,0 +1,223 @@
+"""The cluster as it is now: current objects, the indexes that answers need, and what changed last.
+
+Sources (the API server, a folder) write here, views read. A change of one object is one call; a list is a whole new
+`Store`, filled beside the current one and put in with one assignment, so that no reader ever sees half of either. Views
+do not subscribe: they compare `revision` and ask `changes_since` which Services to look at again, so that nothing can
+be stale and nothing leaks.
+"""
+
+from collections import deque
+from collections.abc import Callable, Collection, Iterable
+from itertools import islice
+from typing import Generic, TypeVar, cast
+
+from svcdns.kube.objects import EndpointSlice, Key, Kind, Namespace, Object, Pod, Service
+
+T = TypeVar("T", bound=Object)
+
+_REMEMBERED_CHANGES = 4096
+_SERIAL_BITS = 0xFFFFFFFF
+
+
+class Store(Generic[T]):
+    """All objects of one kind, by key and by the addresses that they hold (as octets; several may share one)."""
+
+    __slots__ = ("_by_address", "_objects")
+
+    def __init__(self) -> None:
+        self._objects: dict[Key, T] = {}
+        self._by_address: dict[bytes, tuple[T, ...]] = {}
+
+    def __len__(self) -> int:
+        return len(self._objects)
+
+    def __contains__(self, key: Key) -> bool:
+        return key in self._objects
+
+    def get(self, key: Key) -> T | None:
+        """Return the object under *key*, if there is one."""
+        return self._objects.get(key)
+
+    def keys(self) -> Iterable[Key]:
+        """Return the keys of all objects."""
+        return self._objects.keys()
+
+    def values(self) -> Iterable[T]:
+        """Return all objects."""
+        return self._objects.values()
+
+    def at(self, address: bytes) -> tuple[T, ...]:
+        """Return the objects that hold *address*, in the order in which they came."""
+        return self._by_address.get(address, ())
+
+    def put(self, found: T) -> T | None:
+        """Add *found*, or put it in the place of its predecessor, which is returned."""
+        before = self.remove(found.key)
+        self._objects[found.key] = found
+        alone = (found,)  # shared by all addresses that nobody else holds: a large cluster has 100,000
+        for address in found.addresses:
+            others = self._by_address.get(address)
+            self._by_address[address] = alone if others is None else (*others, found)
+        return before
+
+    def remove(self, key: Key) -> T | None:
+        """Remove the object under *key* and return it, or None where there is none."""
+        before = self._objects.pop(key, None)
+        for address in before.addresses if before is not None else ():
+            left = tuple(each for each in self._by_address.get(address, ()) if each is not before)
+            if left:
+                self._by_address[address] = left
+            else:
+                self._by_address.pop(address, None)
+        return before
+
+
+class SliceStore(Store[EndpointSlice]):
+    """The endpoint slices, by the Service that they name as well."""
+
+    __slots__ = ("_by_service",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._by_service: dict[Key, tuple[EndpointSlice, ...]] = {}
+
+    def of(self, service: Key) -> tuple[EndpointSlice, ...]:
+        """Return the slices of a Service, in the order in which they came."""
+        return self._by_service.get(service, ())
+
+    def put(self, found: EndpointSlice) -> EndpointSlice | None:
+        """Add *found*, or put it in the place of its predecessor, which is returned."""
+        before = super().put(found)
+        self._by_service[found.owner] = (*self.of(found.owner), found)
+        return before
+
+    def remove(self, key: Key) -> EndpointSlice | None:
+        """Remove the slice under *key* and return it, or None where there is none."""
+        before = super().remove(key)
+        if before is not None:
+            left = tuple(each for each in self.of(before.owner) if each is not before)
+            if left:
+                self._by_service[before.owner] = left
+            else:
+                del self._by_service[before.owner]
+        return before
+
+
+def new_store(kind: Kind) -> Store[Object]:
+    """Return an empty store for objects of *kind*."""
+    return cast("Store[Object]", SliceStore() if kind is Kind.ENDPOINT_SLICE else Store())
+
+
+class Cluster:
+    """Current objects of the kinds watched.
+
+    Args:
+        kinds: The kinds that the source will deliver.
+        wall: Unix time in seconds, for the serial.
+
+    Attributes:
+        services: The Services.
+        slices: The endpoint slices.
+        namespaces: The Namespaces.
+        pods: The Pods, empty unless they are watched.
+        pending: Kinds whose first list is not in yet.
+        denied: Kinds that the API server does not let us list or watch.
+        revision: Counts changes.
+        serial: The serial of zones made from these objects: each change raises it, to Unix time where that is higher
+            (RFC 1982).
+    """
+
+    def __init__(self, kinds: Collection[Kind], wall: Callable[[], float]) -> None:
+        self.services: Store[Service] = Store()
+        self.slices = SliceStore()
+        self.namespaces: Store[Namespace] = Store()
+        self.pods: Store[Pod] = Store()
+        self.pending = frozenset(kinds)
+        self.denied: frozenset[Kind] = frozenset()
+        self.revision = 0
+        self._wall = wall
+        self.serial = int(wall()) & _SERIAL_BITS
+        self._changes: deque[frozenset[Key] | None] = deque(maxlen=_REMEMBERED_CHANGES)
+
+    def store(self, kind: Kind) -> Store[Object]:
+        """Return the current store of *kind*."""
+        stores = {
+            Kind.SERVICE: self.services,
+            Kind.ENDPOINT_SLICE: self.slices,
+            Kind.NAMESPACE: self.namespaces,
+            Kind.POD: self.pods,
+        }
+        return cast("Store[Object]", stores[kind])
+
+    def put(self, kind: Kind, found: Object) -> None:
+        """Take in an object that was added or changed."""
+        before = self.store(kind).put(found)
+        if before is None or before._replace(version="") != found._replace(version=""):
+            self._changed(kind, before, found)
+
+    def remove(self, kind: Kind, key: Key) -> None:
+        """Take in that an object is gone; one that is not there makes no difference."""
+        before = self.store(kind).remove(key)
+        if before is not None:
+            self._changed(kind, before)
+
+    def swap(self, kind: Kind, store: Store[Object], touched: frozenset[Key] | None = None) -> None:
+        """Put a whole list of *kind* in the place of the current one, in one step.
+
+        Args:
+            kind: The kind.
+            store: All its objects.
+            touched: The Services for which the two lists differ, if that is known; where there are none, nobody has to
+                look again.
+        """
+        match kind:
+            case Kind.SERVICE:
+                self.services = cast("Store[Service]", store)
+            case Kind.ENDPOINT_SLICE:
+                self.slices = cast("SliceStore", store)
+            case Kind.NAMESPACE:
+                self.namespaces = cast("Store[Namespace]", store)
+            case Kind.POD:
+                self.pods = cast("Store[Pod]", store)
+        if kind in self.pending | self.denied:
+            touched = None
+        self.pending -= {kind}
+        self.denied -= {kind}
+        if touched is None or touched:
+            self._note(touched)
+
+    def deny(self, kind: Kind) -> None:
+        """Take in that the API server refuses *kind*; answers that do not need it go on without."""
+        if kind not in self.denied:
+            self.denied |= {kind}
+            self._note(None)
+
+    def allow(self, kind: Kind) -> None:
+        """Take in that a kind refused before is delivered again."""
+        if kind in self.denied:
+            self.denied -= {kind}
+            self._note(None)
+
+    def changes_since(self, revision: int) -> frozenset[Key] | None:
+        """Return the Services touched since *revision*, or None where any name may have changed."""
+        count = self.revision - revision
+        if count > len(self._changes):
+            return None
+        touched: set[Key] = set()
+        for keys in islice(reversed(self._changes), count):
+            if keys is None:
+                return None
+            touched |= keys
+        return frozenset(touched)
+
+    def _changed(self, kind: Kind, *objects: Object | None) -> None:
+        """Note a change of one object; that of a Pod touches no Service."""
+        if kind is Kind.NAMESPACE:
+            self._note(None)
+        else:
+            self._note(frozenset(each.owner for each in objects if isinstance(each, Service | EndpointSlice)))
+
+    def _note(self, keys: frozenset[Key] | None) -> None:
+        self.revision += 1
+        self._changes.append(keys)
+        self.serial = max(self.serial + 1, int(self._wall())) & _SERIAL_BITS

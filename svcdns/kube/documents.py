@@ -1,0 +1,215 @@
+"""From a manifest's text to the objects written in it, each with the line where it stands.
+
+JSON is read as the YAML that it is. What YAML 1.1 makes of a word (``no`` is false, ``010`` is 8) stays so, as with
+kubectl, and where that does not fit its field the error says it.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import msgspec
+import yaml
+
+from svcdns.errors import ConfigError
+from svcdns.kube.bodies import BODIES, DEFAULT_NAMESPACE, Body
+from svcdns.kube.objects import Key
+
+_STRING = "tag:yaml.org,2002:str"
+_NULL = "tag:yaml.org,2002:null"
+_TIMESTAMP = "tag:yaml.org,2002:timestamp"
+_SURROGATES = re.compile(r"(?<!\\)((?:\\\\)*)\\u(d[89ab][0-9a-f]{2})\\u(d[c-f][0-9a-f]{2})", re.IGNORECASE)
+_FAULT = re.compile(r"(?P<what>.*?)(?: - at (?P<key>`key` in )?`\$(?P<path>[^`]*)`)?", re.DOTALL)
+_CHECK = re.compile(r"(?P<path>[\w.\[\]]+): (?P<expected>expected .*)")
+_MISSING = re.compile(r"Object missing required field `(?P<field>\w+)`")
+_MISMATCH = re.compile(r"Expected `(?P<types>[^`]+)`, got `[^`]+`")
+_STEP = re.compile(r"\.(?P<field>\w+)|\[(?P<index>\d+)\]|\[\.\.\.\]")
+_TYPES = {
+    "str": "a string",
+    "int": "a whole number",
+    "bool": "true or false",
+    "object": "a mapping",
+    "array": "a list",
+}
+
+
+class Document(NamedTuple):
+    """One object of a manifest.
+
+    Attributes:
+        path: The file.
+        line: Where in the file it begins, counted from 1.
+        kind: Its kind, as written.
+        body: What it says.
+    """
+
+    path: str
+    line: int
+    kind: str
+    body: Body
+
+    @property
+    def key(self) -> Key:
+        """Namespace and name; a Namespace has no namespace, all others without one are in the default one."""
+        metadata = self.body.metadata
+        return ("" if self.kind == "Namespace" else metadata.namespace or DEFAULT_NAMESPACE, metadata.name)
+
+    def __str__(self) -> str:
+        namespace, name = self.key
+        return f"{self.kind} {namespace}/{name}" if namespace else f"{self.kind} {name}"
+
+
+class _Loader(yaml.CSafeLoader):
+    """Reads YAML, leaving times as they are written, which kubectl does too."""
+
+    yaml_implicit_resolvers = {  # noqa: RUF012 - PyYAML's own way to set it
+        first: [(tag, pattern) for tag, pattern in resolvers if tag != _TIMESTAMP]
+        for first, resolvers in yaml.CSafeLoader.yaml_implicit_resolvers.items()
+    }
+
+
+def parse(path: str, text: str) -> list[Document]:
+    """Read all objects of the kinds that svcdns knows; other documents are passed over.
+
+    Args:
+        path: The file, for errors and for the documents.
+        text: Its content: YAML or JSON, several documents and ``List`` objects in each other included.
+
+    Raises:
+        ConfigError: It is neither, or an object is not shaped as its kind.
+    """
+    try:
+        return list(_read(path, _SURROGATES.sub(_join_surrogates, text)))
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = min(mark.line, text.count("\n")) + 1 if mark else 1  # libyaml puts the end a line too late
+        raise ConfigError(path, line, _describe_syntax(error, text)) from None
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise ConfigError(path, line, f"expected YAML, found a character that it cannot hold: {error.reason}") from None
+    except RecursionError:
+        raise ConfigError(path, 1, "expected YAML that is nested less deeply") from None
+
+
+def _read(path: str, text: str) -> Iterator[Document]:
+    loader = _Loader(text)
+    while loader.check_node():
+        for kind, node in _find_objects(path, loader.get_node()):
+            line = node.start_mark.line + 1
+            try:
+                body = msgspec.convert(loader.construct_document(node), BODIES[kind][1])
+            except msgspec.ValidationError as error:
+                raise _explain(path, kind, node, str(error)) from None
+            except (ValueError, KeyError, AttributeError):  # PyYAML's ways to say that a value does not fit its tag
+                raise ConfigError(path, line, f"{_describe(kind, node)}: expected values that fit their tags") from None
+            yield Document(path, line, kind, body)
+
+
+def _find_objects(path: str, node: yaml.Node | None, inferred: str = "") -> Iterator[tuple[str, yaml.MappingNode]]:
+    """Yield the objects that svcdns knows by kind, those of lists included.
+
+    Args:
+        path: The file.
+        node: A document, or an item of a list.
+        inferred: The kind where the item does not say it, as in the API's ``ServiceList``.
+    """
+    if not isinstance(node, yaml.MappingNode):
+        return
+    kind = _text(_field(node, "kind")) or inferred
+    items = _field(node, "items") if kind.endswith("List") else None
+    if isinstance(items, yaml.SequenceNode):
+        for item in items.value:
+            yield from _find_objects(path, item, kind.removesuffix("List"))
+    elif items is not None and items.tag != _NULL:
+        raise ConfigError(path, items.start_mark.line + 1, f"{kind}: items: expected a list, found {_show(items)}")
+    elif kind in BODIES:
+        group, slash, _ = _text(_field(node, "apiVersion")).partition("/")
+        if (group if slash else "") == BODIES[kind][0] or _field(node, "apiVersion") is None:
+            yield kind, node
+
+
+def _explain(path: str, kind: str, node: yaml.MappingNode, fault: str) -> ConfigError:
+    """Say where in the file a value is that does not fit its field, and what it should be."""
+    match = _FAULT.fullmatch(fault)
+    what, steps = (match["what"], match["path"] or "") if match else (fault, "")
+    if check := _CHECK.fullmatch(what):
+        what, steps = check["expected"], f"{steps}.{check['path']}"
+    elif missing := _MISSING.fullmatch(what):
+        what, steps = "expected a value, found nothing", f"{steps}.{missing['field']}"
+    elif mismatch := _MISMATCH.fullmatch(what):
+        what = "expected " + " or ".join(
+            _TYPES.get(each, each) for each in mismatch["types"].split(" | ") if each != "null"
+        )
+    found, complete = _locate(node, steps, keys=bool(match and match["key"]))
+    if complete:
+        what += f", found {_show(found)}"
+        if "a string" in what and isinstance(found, yaml.ScalarNode) and found.tag != _STRING and found.value:
+            what += f', which YAML takes for another type: put it in quotes, "{found.value}"'
+    field = steps.removeprefix(".").replace("[...]", "")
+    return ConfigError(path, found.start_mark.line + 1, f"{_describe(kind, node)}: {field}: {what}")
+
+
+def _locate(node: yaml.Node, steps: str, *, keys: bool) -> tuple[yaml.Node, bool]:
+    """Walk down to a field.
+
+    Returns:
+        The last node on the way, and whether that is the end of it.
+    """
+    for step in _STEP.finditer(steps):
+        children: list[yaml.Node] = []
+        if step["field"] and isinstance(node, yaml.MappingNode):
+            children = [value for key, value in node.value if key.value == step["field"]][-1:]
+        elif step["index"] and isinstance(node, yaml.SequenceNode):
+            children = node.value[int(step["index"]) :]
+        elif isinstance(node, yaml.MappingNode):
+            children = [value for _, value in node.value if value.tag != _STRING]
+        if not children:
+            return node, False
+        node = children[0]
+    if keys and isinstance(node, yaml.MappingNode):
+        node = next((key for key, _ in node.value if key.tag != _STRING), node)
+    return node, True
+
+
+def _field(node: yaml.MappingNode, name: str) -> yaml.Node | None:
+    found = [value for key, value in node.value if key.value == name]
+    return found[-1] if found else None
+
+
+def _text(node: yaml.Node | None) -> str:
+    return str(node.value) if isinstance(node, yaml.ScalarNode) else ""
+
+
+def _describe(kind: str, node: yaml.MappingNode) -> str:
+    """Name an object as far as it says itself."""
+    metadata = _field(node, "metadata")
+    if not isinstance(metadata, yaml.MappingNode):
+        return kind
+    parts = [text for field in ("namespace", "name") if (text := _text(_field(metadata, field)))]
+    return " ".join((kind, "/".join(parts))).strip()
+
+
+def _show(node: yaml.Node) -> str:
+    match node:
+        case yaml.MappingNode():
+            return "a mapping"
+        case yaml.SequenceNode():
+            return "a list"
+    text = str(node.value)
+    if not text:
+        return "nothing"
+    return f'"{text}"' if node.tag == _STRING else text
+
+
+def _describe_syntax(error: yaml.MarkedYAMLError, text: str) -> str:
+    reason = ", ".join(part for part in (error.context, error.problem) if part)
+    mark = error.problem_mark
+    if mark is not None and text[mark.index : mark.index + 1] == "\t":
+        reason += " (a tab; YAML is indented with spaces)"
+    return f"expected YAML: {reason}"
+
+
+def _join_surrogates(match: re.Match[str]) -> str:
+    """Write a character beyond U+FFFF, which JSON escapes in two halves, as YAML does."""
+    high, low = int(match[2], 16), int(match[3], 16)
+    return f"{match[1]}\\U{0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00):08x}"

@@ -1,0 +1,178 @@
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from svcdns.errors import ConfigError
+from svcdns.kube.documents import parse
+
+
+def name(text: str) -> list[tuple[int, str]]:
+    """Return line and name of each object."""
+    return [(document.line, str(document)) for document in parse("shop.yaml", text)]
+
+
+def test_every_document_of_a_file_is_read_with_its_line_and_others_are_passed_over() -> None:
+    text = """\
+# A shop.
+apiVersion: v1
+kind: Namespace
+metadata:
+  name: shop
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: no}
+data: !unknown {a: b}
+---
+replicas: 2
+---
+- kind: Service
+---
+just words
+---
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web, namespace: shop}
+spec: {}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec: {template: {}}
+...
+"""
+    assert name(text) == [(2, "Namespace shop"), (19, "Service shop/web"), (24, "Deployment default/web")]
+
+
+@pytest.mark.parametrize("text", ["", "---\n", "# nothing\n", "null", "[]", "{}", "kind: [Service]", "kind: 5"])
+def test_a_file_without_objects_holds_none(text: str) -> None:
+    assert name(text) == []
+
+
+def test_lists_hold_objects_and_lists() -> None:
+    text = """\
+apiVersion: v1
+kind: List
+items:
+- kind: Service
+  metadata: {name: a}
+  spec: {}
+- kind: List
+  items:
+  - kind: ServiceList
+    items:
+    - metadata: {name: b}
+      spec: {}
+    - metadata: {name: c}
+      spec: {}
+  - kind: ConfigMapList
+    items: [{metadata: {name: d}}]
+- kind: PodList
+  items: null
+"""
+    assert name(text) == [(4, "Service default/a"), (11, "Service default/b"), (13, "Service default/c")]
+
+
+@pytest.mark.parametrize(
+    ("version", "kind", "known"),
+    [
+        ("v1", "Service", True),
+        ("serving.knative.dev/v1", "Service", False),
+        ("discovery.k8s.io/v1", "EndpointSlice", True),
+        ("discovery.k8s.io/v1beta1", "EndpointSlice", True),
+        ("v1", "EndpointSlice", False),
+        ("example.com/v1", "Pod", False),
+    ],
+)
+def test_a_kind_counts_in_its_own_api_group_alone(version: str, kind: str, *, known: bool) -> None:
+    found = name(f"apiVersion: {version}\nkind: {kind}\nmetadata: {{name: web}}\nspec: {{}}")
+    assert found == ([(1, f"{kind} default/web")] if known else [])
+
+
+def test_json_is_read_with_its_escapes_and_tabs() -> None:
+    text = (
+        '{\n\t"kind": "Pod",\n\t"metadata": {"name": "web", "labels":{"path":"a\\/b","face":"\\ud83d\\ude00",'
+        '"not":"\\\\ud83d\\\\ude00"}}\n}'
+    )
+    (document,) = parse("web.json", text)
+    assert document.body.metadata.labels == {"path": "a/b", "face": "\U0001f600", "not": "\\ud83d\\ude00"}
+
+
+def test_anchors_and_merge_keys_are_followed() -> None:
+    text = "kind: Pod\nmetadata:\n  name: web\n  labels: &own {app: web}\n  more: {<<: *own}\n  namespace: &n shop"
+    (document,) = parse("web.yaml", text)
+    assert document.key == ("shop", "web")
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "reason"),
+    [
+        ("a: b\n---\nkind: Pod\n metadata: x\n", 4, "expected YAML: mapping values are not allowed in this context"),
+        (
+            "a:\n\tb: c",
+            2,
+            "expected YAML: while scanning for the next token, found character that cannot start any token (a tab",
+        ),
+        (
+            '{"kind": "Pod",\n"metadata": {',
+            2,
+            "expected YAML: while parsing a flow node, did not find expected node content",
+        ),
+        ("a: b\n---\nc: *d", 3, "expected YAML: found undefined alias"),
+        (
+            "kind: Pod\nmetadata:\n  name: !secret x\n",
+            3,
+            "expected YAML: could not determine a constructor for the tag '!secret'",
+        ),
+        (
+            "a: b\nc: \x01d",
+            2,
+            "expected YAML, found a character that it cannot hold: control characters are not allowed",
+        ),
+        ("&a {kind: List, items: [*a]}", 1, "expected YAML that is nested less deeply"),
+        ("kind: List\nitems:\n  kind: Pod", 3, "List: items: expected a list, found a mapping"),
+        ("kind: Pod\nmetadata:\n  name: web\n  labels:\n    a: b\n    c: 5", 6, "Pod web: metadata.labels: expected"),
+        ("kind: Pod\nmetadata:\n  name: web\n  labels:\n    a: b\n    5: c", 6, "Pod web: metadata.labels: expected"),
+        (
+            "kind: Service\nmetadata:\n  name: web\nspec:\n  ports:\n  - port: 1\n  - name: x\n",
+            7,
+            "Service web: spec.ports[1]",
+        ),
+        ("---\nkind: Pod\nmetadata: {name: a}\n---\nkind: Pod\nmetadata: {\n  name: B}", 7, "Pod B: metadata.name"),
+        (
+            "kind: Pod\nmetadata: {name: a}\nspec: {containers: [{ports: [{containerPort: !!int x}]}]}",
+            1,
+            "Pod a: expected values that fit their tags",
+        ),
+    ],
+)
+def test_a_fault_is_told_with_file_and_line(text: str, line: int, reason: str) -> None:
+    with pytest.raises(ConfigError) as fault:
+        parse("shop.yaml", text)
+    assert (fault.value.path, fault.value.line) == ("shop.yaml", line)
+    assert fault.value.reason.startswith(reason)
+
+
+PIECES = (
+    *("kind: Service\n", "metadata:", "{name: web}", "spec:", "ports", ": ", "- ", "---\n", "\n", " ", "\t"),
+    *("[", "]", "{", "}", "&a ", "*a", "!!bool x", "!!timestamp x", "!!set ", "? ", "'", '"', "\\u", "|\n", "<<"),
+    *("0x", "8" * 30),
+)
+pieces = st.lists(st.sampled_from(PIECES))
+
+
+@given(pieces.map("".join))
+@example("kind: Service\nmetadata: {name: web}\nspec: {ports: [{port: 888888888888888888888888888888}]}")
+@example("kind: Service\nmetadata: {name: web}\nspec: !!bool x")
+@example("kind: Service\nmetadata: {name: web}\nspec: !!timestamp x")
+@example("kind: Service\nmetadata: {name: web}\nspec: &a {selector: *a}")
+@example("kind: Service\nmetadata: {name: web}\nspec: {ports: &a [*a]}")
+@example("kind: Service\n? [a, b]\n: c\n? {d: e}\n: f")
+def test_any_text_is_read_or_told_with_its_line(text: str) -> None:
+    line = 1
+    try:
+        parse("web.yaml", text)
+    except ConfigError as error:
+        line = error.line
+    assert 1 <= line <= text.count("\n") + 1
