@@ -1,0 +1,151 @@
+"""What a plugin is, and how plugins form the chain of a server block.
+
+A query meets the plugins of its block in the order of `plugins.PLUGINS`. Each either answers or returns what the rest
+of the chain answers, perhaps changed. Nobody writes to a socket: values go in, values come out.
+"""
+
+from asyncio import Task
+from collections.abc import Awaitable, Callable, Coroutine, Hashable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol, TypeVar
+
+from svcdns.admin import Page
+from svcdns.corefile import Directive
+from svcdns.dns.message import Query, Response
+from svcdns.dns.name import Name
+from svcdns.metrics import Metrics
+
+Handler = Callable[[Query], Coroutine[Any, Any, Response]]
+R = TypeVar("R", bound="Resource")
+T = TypeVar("T")
+
+
+class Plugin:
+    """One link of a server block's chain.
+
+    Attributes:
+        recursive: Whether the plugin asks other servers for the client, so that answers of its block say so (RA).
+        lameduck: How long the server goes on answering after it was told to stop, in seconds.
+        startup_timeout: How long a reload waits for the plugin to become ready, in seconds.
+        example: A question that the plugin answers, as ``NAME TYPE``, to show to people who start it by hand.
+    """
+
+    recursive: bool = False
+    lameduck: float = 0.0
+    startup_timeout: float = 0.0
+    example: str = ""
+
+    async def handle(self, query: Query, rest: Handler) -> Response:
+        """Answer *query*, by default with what the rest of the chain answers."""
+        return await rest(query)
+
+    async def run(self) -> None:
+        """Do the plugin's background work, if any, until cancelled."""
+
+    @property
+    def unready(self) -> str:
+        """Why the plugin cannot answer yet, in a few words; empty once it can. Asked by the ready endpoint."""
+        return ""
+
+
+class Resource(Protocol):
+    """What outlives a reload: a watch, a cache, whatever the next Corefile asks for under the same key."""
+
+    async def run(self) -> None:
+        """Do the resource's background work until cancelled, or return at once where there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """What the application lends to the plugins of one server block.
+
+    Attributes:
+        zones: The zones of the block's keys, in the order written.
+        place: What tells the block from all others, in this Corefile and in the next. Known once `bind` is set up.
+        recursive: Whether a plugin of the block asks other servers. Known once all plugins of the block are set up.
+        clock: Monotonic time in seconds: for lifetimes and timers.
+        wall: Unix time in seconds: for serials and certificates only.
+        metrics: Where counters and gauges are kept.
+        resolve: Ask the whole server, as a client of the same listener would: for chases.
+        spawn: Run work that outlives a query; failures are logged, the process lives on.
+        find: Another plugin of the block that is an instance of a class or runtime protocol, or None. Known once all
+            plugins of the block are set up.
+        keep: The resource kept under a key since an earlier Corefile, else the one that the maker makes.
+        serve: Answer GET requests for a path on an HTTP side port; ``serve(address, path, page)``.
+        unready: The names of plugins, of all blocks, that cannot answer yet, with the reason of each.
+        listen: Ask for the block to be served on these addresses instead of on all.
+        listening: The addresses and ports that the server answers at, once it does; an address may stand for all.
+        look_again: Ask for the Corefile to be read again, and to be put in force if it says something else.
+        stopping: Whether the server was told to stop and only drains.
+    """
+
+    zones: tuple[Name, ...]
+    place: Callable[[], Hashable]
+    recursive: Callable[[], bool]
+    clock: Callable[[], float]
+    wall: Callable[[], float]
+    metrics: Metrics
+    resolve: Callable[[Query], Awaitable[Response]]
+    spawn: "Spawn"
+    find: "Find"
+    keep: "Keep"
+    serve: "Serve"
+    unready: Callable[[], dict[str, str]]
+    listen: Callable[[Sequence[str]], None]
+    listening: Callable[[], Sequence[tuple[str, int]]]
+    look_again: Callable[[], None]
+    stopping: Callable[[], bool]
+
+
+class Spawn(Protocol):
+    """Begins work that no query owns."""
+
+    def __call__(self, work: Coroutine[Any, Any, T], /) -> Task[T]:
+        """Make a task of *work*; a failure is logged, and the process lives on."""
+
+
+class Find(Protocol):
+    """Finds another plugin of the block by what it offers."""
+
+    def __call__(self, interface: type[T], /) -> T | None:
+        """Return the block's first plugin that is an instance of *interface*."""
+
+
+class Keep(Protocol):
+    """Holds on to resources across reloads."""
+
+    def __call__(self, key: Hashable, make: Callable[[], R], /) -> R:
+        """Return the resource under *key*, made by *make* where no Corefile in force holds it."""
+
+
+class Serve(Protocol):
+    """Opens an HTTP side port."""
+
+    def __call__(self, address: str, path: str, page: Page, /) -> None:
+        """Answer GET and HEAD of *path* at *address* (``HOST:PORT``, an empty host for all addresses) with *page*."""
+
+
+Setup = Callable[[Sequence[Directive], Environment], Plugin | Sequence[Plugin]]
+"""What a plugin module offers as `setup`: the block's directives of that name, in file order, to links of the chain."""
+
+
+def only(directives: Sequence[Directive]) -> Directive:
+    """Return the one directive of those that a `setup` got.
+
+    Raises:
+        ConfigError: There are several.
+    """
+    first, *more = directives
+    if more:
+        raise more[0].error(f"found again in the server block after {first.path}:{first.line}, expected only once")
+    return first
+
+
+def chain(plugins: Sequence[Plugin], end: Handler) -> Handler:
+    """Link the plugins that handle queries, first to last, before *end*, which answers what none of them did."""
+    handler = end
+    for plugin in reversed(plugins):
+        if type(plugin).handle is not Plugin.handle:
+            handler = partial(plugin.handle, rest=handler)
+    return handler

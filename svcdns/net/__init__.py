@@ -1,0 +1,1 @@
+"""Bytes on the network: listeners and connections to upstreams."""

@@ -1,0 +1,376 @@
+"""One question to one upstream: over UDP and, where that does not do, over TCP or TLS.
+
+Each question has a socket of its own, connected, with a random port from the kernel, a random id and random letter
+case. Whatever does not answer exactly that question is waited out; where such a message came, the question goes over
+TCP instead of being repeated, for somebody may be guessing. Everything happens in callbacks, so a question costs no
+task.
+
+Source: RFC 5452 section 9, RFC 5625 section 4, RFC 6891 section 7, RFC 7766 section 5, RFC 9520 section 3.1.
+"""
+
+import asyncio
+import math
+import socket
+from typing import Protocol
+
+from svcdns.dns.message import Query, Rcode, Response
+from svcdns.dns.upstream import Answer, Asked, Likeness, compare, decode_response, is_truncated, without_edns
+from svcdns.errors import UpstreamError, WireError
+from svcdns.net.upstream import Upstream
+
+TRIES = 3
+"""How often a question is sent to one upstream over UDP."""
+
+MOST_REJECTED = 32
+"""How many messages that do not answer a question are read before TCP is asked."""
+
+_LARGEST_ANSWER = 4096
+_STREAM_PATIENCE = 0.5
+_STREAM_AFTER = 0.6
+"""Which part of the time that the asker has is left to UDP, where no answer came at all."""
+
+
+class Asker(Protocol):
+    """Who asked; exactly one of `hear` and `fail` is called, at most once and never after `Exchange.close`."""
+
+    def hear(self, exchange: "Exchange", response: Response) -> None:
+        """Take the upstream's answer, which may be an error of its own."""
+
+    def fail(self, exchange: "Exchange", error: UpstreamError) -> None:
+        """Learn that the upstream gives no answer; its cause is an OSError where the network said so."""
+
+    def miss(self, exchange: "Exchange") -> None:
+        """Learn that the upstream is silent for longer than it should be; it may still answer."""
+
+
+class Exchange:
+    """One question to one upstream.
+
+    Args:
+        upstream: Whom to ask.
+        query: What to ask.
+        asker: Learns what comes of it.
+        patience: Seconds until the asker is told of silence at the latest.
+        budget: Seconds that the asker has for an answer.
+        lifetime: Seconds until the question is given up.
+        stream: Whether UDP is left out.
+
+    Attributes:
+        upstream: As given.
+        begun: When the question was put.
+    """
+
+    __slots__ = (
+        "_asked", "_asker", "_bare", "_deadline", "_failure", "_first", "_folded", "_last", "_missed", "_next",
+        "_patience", "_query", "_rejected", "_repeat_at", "_sent", "_socket", "_stream_at", "_streamed", "_suspicious",
+        "begun", "over", "upstream",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        upstream: Upstream,
+        query: Query,
+        asker: Asker,
+        *,
+        patience: float,
+        budget: float,
+        lifetime: float,
+        stream: bool = False,
+    ) -> None:
+        self.upstream = upstream
+        self.begun = now = upstream.poller.clock()
+        self.over = False
+        self._asker = asker
+        self._query = query
+        self._deadline = now + lifetime
+        self._patience = now + patience
+        self._stream_at = now if stream or upstream.encrypted else now + _STREAM_AFTER * budget
+        self._first = self._last = self._repeat_at = now
+        self._next = math.inf
+        self._sent = self._rejected = 0
+        self._missed = self._suspicious = self._folded = self._bare = False
+        self._socket: socket.socket | None = None
+        self._asked: Asked | None = None
+        self._streamed: Asked | None = None
+        self._failure: Exception | None = None
+
+    def start(self) -> None:
+        """Ask."""
+        if self._stream_at <= self.begun:
+            self._ask_stream()
+        else:
+            self._ask_datagram()
+        self._wait()
+
+    def close(self) -> None:
+        """Stop; the asker hears no more."""
+        self.over = True
+        self._close_socket()
+        if self._streamed is not None:
+            self.upstream.pool.forget(self._streamed)
+            self._streamed = None
+
+    def receive(self, asked: Asked, octets: bytes) -> None:
+        """Take what came over a connection: nobody can forge that, so it is believed or the end."""
+        self._streamed = None
+        likeness = compare(asked, octets)
+        if likeness is Likeness.FOLDED:
+            self.upstream.note_folding()
+        elif likeness is Likeness.REFUSING_EDNS:
+            self._ask_without_edns()
+            return
+        elif likeness is not Likeness.SAME:
+            self._fail("it answered another question over TCP")
+            return
+        if is_truncated(octets):
+            self._fail("its answer is truncated even over TCP")
+            return
+        try:
+            self._take(asked, decode_response(asked, octets))
+        except WireError as error:
+            self._fail(str(error))
+
+    def lose(self, asked: Asked, error: Exception) -> None:  # noqa: ARG002 - one question of this kind at a time
+        """Go on over UDP, where that is still possible, without a connection."""
+        self._streamed = None
+        self._failure = error
+        if self._folded:
+            self._folded = self._suspicious = False
+            self.upstream.note_folding()
+            self._close_socket()
+            self._ask_datagram()
+        elif self._socket is None:
+            self._fail(_describe(error))
+
+    def _ask_datagram(self) -> None:
+        """Send the question from a socket of its own."""
+        upstream = self.upstream
+        self._asked = upstream.encode(self._query, opt=not self._bare)
+        try:
+            self._socket = upstream.open_socket()
+        except OSError as error:
+            self._end_datagrams(error)
+            return
+        upstream.counters.sockets.value += 1
+        upstream.poller.watch(self._socket, self._read)
+        self._sent = 0
+        self._send(self._asked.octets)
+
+    def _send(self, octets: bytes) -> None:
+        if self._socket is None:
+            return
+        self._last = now = self.upstream.poller.clock()
+        if not self._sent:
+            self._first = now
+        self._repeat_at = now + self.upstream.round_trip.timeout * float(1 << self._sent)
+        self._sent += 1
+        self._wait()
+        try:
+            self._socket.send(octets)
+        except BlockingIOError:
+            pass  # as if lost
+        except OSError as error:
+            self._end_datagrams(error)
+
+    def _read(self) -> None:
+        """Read one message."""
+        if self._socket is None or self._asked is None:
+            return
+        try:
+            octets = self._socket.recv(_LARGEST_ANSWER)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._end_datagrams(error)
+            return
+        match compare(self._asked, octets):
+            case Likeness.SAME:
+                self._read_answer(self._asked, octets)
+            case Likeness.REFUSING_EDNS:
+                self._ask_without_edns()
+            case Likeness.FOLDED:
+                self._folded = True
+                self._reject(close=True)
+            case Likeness.FOREIGN:
+                self._reject(close=False)
+            case _:
+                self._reject(close=True)
+
+    def _read_answer(self, asked: Asked, octets: bytes) -> None:
+        if is_truncated(octets):
+            self._learn()
+            self._close_socket()
+            self._ask_stream()
+            return
+        try:
+            answer = decode_response(asked, octets)
+        except WireError:
+            self._reject(close=True)
+            return
+        self._learn()
+        if asked.edns and (answer.edns or self._sent == TRIES):
+            self.upstream.note_edns(answered=answer.edns)
+        self._take(asked, answer)
+
+    def _learn(self) -> None:
+        now = self.upstream.poller.clock()
+        self.upstream.round_trip.note_answer(now - self._first, now - self._last)
+
+    def _reject(self, *, close: bool) -> None:
+        """Wait on after a message that is not the answer, but not for ever.
+
+        Args:
+            close: Whether the message was nearly right, so that a guess may have hit or the upstream is odd.
+        """
+        self.upstream.counters.rejected.value += 1
+        self._rejected += 1
+        self._suspicious |= close
+        if self._rejected == MOST_REJECTED:
+            self._close_socket()
+            self._ask_stream()
+
+    def _take(self, asked: Asked, answer: Answer) -> None:
+        """Give the answer to the asker, unless it only says that EDNS is not known (RFC 6891 section 7)."""
+        response = answer.response
+        if response.rcode == Rcode.FORMERR and asked.edns and not answer.edns and not self._bare:
+            self._ask_without_edns()
+            return
+        if self._bare and not answer.edns:
+            self.upstream.note_no_edns()
+        if response.ad and not self.upstream.trusted:
+            response = response._replace(ad=False)
+        self.close()
+        self._asker.hear(self, response)
+
+    def _ask_without_edns(self) -> None:
+        """Ask once more as before EDNS, over what it was asked over last."""
+        self._bare = True
+        if self._socket is None:
+            self._ask_stream()
+        else:
+            self._close_socket()
+            self._ask_datagram()
+
+    def _ask_stream(self) -> None:
+        """Ask over a connection, once at a time."""
+        self._stream_at = self._deadline
+        if self._streamed is not None:
+            return
+        pool = self.upstream.pool
+        try:
+            self._streamed = pool.ask(lambda: self.upstream.encode(self._query, opt=not self._bare), self)
+        except OSError as error:
+            self._failure = error
+            if self._socket is None:
+                self._fail(_describe(error))
+
+    def _wait(self) -> None:
+        """Have `_wake` called when something is due next, if that is earlier than it is called anyway."""
+        if self.over:
+            return
+        when = min(self._deadline, self._stream_at)
+        if self._socket is not None:
+            when = min(when, self._repeat_at)
+        if not self._missed:
+            when = min(when, self._patience)
+        if when < self._next:
+            self._next = when
+            self.upstream.poller.timers.at(when, self._wake)
+
+    def _wake(self) -> None:
+        """Do what is due."""
+        now = self.upstream.poller.clock()
+        if self.over or now < self._next:
+            return
+        self._next = math.inf
+        if now >= self._deadline:
+            self._fail("it did not answer")
+            return
+        silent = now >= self._patience
+        if self._socket is not None and self._asked is not None and now >= self._repeat_at:
+            if self._suspicious:
+                self._ask_safely(now)
+            elif self._sent < TRIES:
+                self._repeat(self._asked)
+            else:
+                self._repeat_at = self._deadline
+                silent = True
+        if now >= self._stream_at and not self.over:
+            self._ask_stream()
+        if silent and not self._missed and not self.over:
+            self._missed = True
+            self._asker.miss(self)
+        self._wait()
+
+    def _ask_safely(self, now: float) -> None:
+        """Ask over TCP instead of again over UDP; who folds letters and does not take TCP is asked without mixing."""
+        if self._streamed is None:
+            self._repeat_at = now + _STREAM_PATIENCE if self._folded else self._deadline
+            self._ask_stream()
+            return
+        self.upstream.pool.forget(self._streamed)
+        self.lose(self._streamed, TimeoutError("it does not answer over TCP"))
+
+    def _repeat(self, asked: Asked) -> None:
+        """Send the same again; the last time without OPT, since some middle boxes drop what they do not know."""
+        last = self._sent == TRIES - 1
+        self._send(without_edns(asked) if last and asked.edns else asked.octets)
+
+    def _end_datagrams(self, error: OSError) -> None:
+        """Give up UDP, which the network refuses; a connection may still bring the answer."""
+        self._failure = error
+        self._close_socket()
+        if self._streamed is None:
+            self._fail(_describe(error))
+
+    def _close_socket(self) -> None:
+        if self._socket is not None:
+            self.upstream.poller.forget(self._socket)
+            self._socket.close()
+            self._socket = None
+
+    def _fail(self, reason: str) -> None:
+        if self.over:
+            return
+        self.close()
+        failure = UpstreamError(self.upstream.label, reason)
+        failure.__cause__ = self._failure
+        self._asker.fail(self, failure)
+
+
+def _describe(error: Exception) -> str:
+    """Say what the network said, without the numbers that Python puts before it."""
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+
+
+class _Answer:
+    """An asker that waits in a task."""
+
+    def __init__(self) -> None:
+        self.future: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
+
+    def hear(self, exchange: Exchange, response: Response) -> None:  # noqa: ARG002 - there is one
+        if not self.future.done():
+            self.future.set_result(response)
+
+    def fail(self, exchange: Exchange, error: UpstreamError) -> None:  # noqa: ARG002 - as above
+        if not self.future.done():
+            self.future.set_exception(error)
+
+    def miss(self, exchange: Exchange) -> None:
+        """Wait on."""
+
+
+async def ask(upstream: Upstream, query: Query, patience: float, *, stream: bool = False) -> Response:
+    """Ask one upstream one question.
+
+    Raises:
+        UpstreamError: There was no answer within *patience* seconds.
+    """
+    answer = _Answer()
+    exchange = Exchange(upstream, query, answer, patience=patience, budget=patience, lifetime=patience, stream=stream)
+    exchange.start()
+    try:
+        return await answer.future
+    finally:
+        exchange.close()

@@ -1,0 +1,147 @@
+"""The UDP listener: datagrams drained in batches, each answered from the address that it was sent to.
+
+asyncio's own datagram transport costs twice as much a query and cannot tell the address asked, so the socket is read by
+a callback of the loop that takes up to 64 datagrams at a time.
+
+Source: RFC 2181 section 4 (the address asked), RFC 8085, RFC 9715.
+"""
+
+import asyncio
+import socket
+import struct
+import sys
+from functools import partial
+
+from svcdns.dns.message import Listener
+from svcdns.net.sockets import Counters, Respond, is_any
+
+BATCH = 64
+"""How many datagrams are read before the loop gets its turn again."""
+
+_LARGEST_QUERY = 4096
+_CONTROL_SIZE = 64
+_RECEIVE_BUFFER = 4 * 1024 * 1024
+_IP_PKTINFO = 26 if sys.platform == "darwin" else 8  # socket.IP_PKTINFO, which Python has from 3.12 only
+_IPV4_INFO = struct.Struct("=I4s4s")
+_IPV6_INFO = struct.Struct("=16sI")
+_LAST_BATCHES = 64  # read at a stop, for a flood must not delay it for ever
+
+
+class Datagrams:
+    """Answers the datagrams that come to one address.
+
+    Args:
+        bound: A bound UDP socket, which the listener owns from now on.
+        label: What metrics call the server, such as ``dns://:53``.
+        counters: What is lost is counted there.
+
+    Attributes:
+        respond: Answers one message; a reload puts another in its place.
+    """
+
+    def __init__(self, bound: socket.socket, label: str, respond: Respond, counters: Counters) -> None:
+        self.respond = respond
+        self._socket = bound
+        self._counters = counters
+        address, port = bound.getsockname()[:2]
+        family = 1 if bound.family == socket.AF_INET else 2
+        self.listener = Listener(label, "udp", family, address, port)
+        self._pending: set[asyncio.Task[bytes]] = set()
+        bound.setblocking(False)  # noqa: FBT003 - its only argument
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
+        self._read = self._read_with_destination if is_any(address) else self._read_without_destination
+        if not is_any(address):
+            return
+        if bound.family == socket.AF_INET:
+            bound.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
+        else:
+            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
+
+    def start(self) -> None:
+        """Begin to read."""
+        asyncio.get_running_loop().add_reader(self._socket, self._read)
+
+    async def stop(self, grace: float) -> None:
+        """Answer what has come, then close.
+
+        Args:
+            grace: How long answers that wait for an upstream may still take, in seconds.
+        """
+        for _ in range(_LAST_BATCHES):
+            if not self._read():
+                break
+        asyncio.get_running_loop().remove_reader(self._socket)
+        if self._pending:
+            await asyncio.wait(self._pending, timeout=grace)
+        self._socket.close()
+
+    def _read_without_destination(self) -> bool:
+        """Answer a batch of datagrams; tell whether there may be more."""
+        receive, send = self._socket.recvfrom, self._socket.sendto
+        respond, listener = self.respond, self.listener
+        for _ in range(BATCH):
+            try:
+                octets, client = receive(_LARGEST_QUERY)
+            except OSError:  # nothing is left to read; an ICMP error tells of a client that went away
+                return False
+            answer = respond(octets, client[:2], listener)
+            if isinstance(answer, bytes):
+                try:
+                    send(answer, client)
+                except OSError:
+                    self._counters.unsent.value += 1
+            elif answer is None:
+                self._counters.silent.value += 1
+            else:
+                self._wait(answer, [], client)
+        return True
+
+    def _read_with_destination(self) -> bool:
+        """Answer a batch as above, each datagram from the address that it was sent to."""
+        receive = self._socket.recvmsg
+        respond, listener = self.respond, self.listener
+        for _ in range(BATCH):
+            try:
+                octets, control, _, client = receive(_LARGEST_QUERY, _CONTROL_SIZE)
+            except OSError:  # as above
+                return False
+            answer = respond(octets, client[:2], listener)
+            if isinstance(answer, bytes):
+                self._send(answer, control, client)
+            elif answer is None:
+                self._counters.silent.value += 1
+            else:
+                self._wait(answer, control, client)
+        return True
+
+    def _wait(
+        self, answer: asyncio.Task[bytes], control: list[tuple[int, int, bytes]], client: tuple[str, int]
+    ) -> None:
+        self._pending.add(answer)
+        answer.add_done_callback(partial(self._finish, control, client))
+
+    def _finish(
+        self, control: list[tuple[int, int, bytes]], client: tuple[str, int], answer: asyncio.Task[bytes]
+    ) -> None:
+        self._pending.discard(answer)
+        if not answer.cancelled() and answer.exception() is None:
+            self._send(answer.result(), control, client)
+
+    def _send(self, octets: bytes, control: list[tuple[int, int, bytes]], client: tuple[str, int]) -> None:
+        try:
+            self._socket.sendmsg((octets,), [_as_source(*item) for item in control], 0, client)
+        except OSError:
+            self._counters.unsent.value += 1
+
+
+def _as_source(level: int, kind: int, data: bytes) -> tuple[int, int, bytes]:
+    """Turn the control message that tells where a datagram was sent into the one that sends from there.
+
+    The interface is left to routing, for the way back need not be the way in.
+    """
+    if level == socket.IPPROTO_IP:
+        _, local, _ = _IPV4_INFO.unpack_from(data)
+        return level, kind, _IPV4_INFO.pack(0, local, b"\x00\x00\x00\x00")
+    address, interface = _IPV6_INFO.unpack_from(data)
+    link_local = address[0] == 0xFE and address[1] & 0xC0 == 0x80  # fe80::/10 needs its interface
+    return level, kind, _IPV6_INFO.pack(address, interface if link_local else 0)

@@ -1,0 +1,81 @@
+"""What all questions to upstreams share: who has something to read, what time it is, how many sockets there may be."""
+
+import asyncio
+import resource
+import selectors
+import socket
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from svcdns.net.timers import Timers
+
+MOST_SOCKETS = 10_000
+"""How many UDP sockets may wait for upstreams, if a half of the process's open files is not less."""
+
+
+class Poller:
+    """Calls whoever waits for a socket that has something to read.
+
+    One selector in the event loop stands for all sockets: to add and remove each of them there would cost more than
+    the question that it is for.
+
+    Args:
+        clock: Monotonic time in seconds.
+        spawn: Begins work that nobody waits for.
+
+    Attributes:
+        clock: As given.
+        spawn: As given.
+        timers: Timers, which are rough.
+        watched: How many sockets are watched.
+    """
+
+    def __init__(self, clock: Callable[[], float], spawn: Callable[[Coroutine[Any, Any, None]], object]) -> None:
+        self.clock = clock
+        self.spawn = spawn
+        self.timers = Timers(clock)
+        self._limit = min(MOST_SOCKETS, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
+        self._selector: selectors.DefaultSelector | None = None
+        self.watched = 0
+
+    @property
+    def full(self) -> bool:
+        """Whether no further question may open a socket."""
+        return self.watched >= self._limit
+
+    def watch(self, watched: socket.socket, ready: Callable[[], None]) -> None:
+        """Call *ready* whenever *watched* has something to read, until it is forgotten."""
+        if self._selector is None:
+            self._selector = selectors.DefaultSelector()
+            asyncio.get_running_loop().add_reader(self._selector, self._poll)
+        self._selector.register(watched, selectors.EVENT_READ, ready)
+        self.watched += 1
+
+    def forget(self, watched: socket.socket) -> None:
+        """Watch a socket no more; it is still open."""
+        if self._selector is not None:
+            self._selector.unregister(watched)
+            self.watched -= 1
+
+    async def run(self) -> None:
+        """Wait until cancelled, then let go of the event loop."""
+        try:
+            await asyncio.get_running_loop().create_future()
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Let go of the event loop and close what is watched; nothing is called any more."""
+        self.timers.clear()
+        if self._selector is not None:
+            asyncio.get_running_loop().remove_reader(self._selector)
+            for watched in [key.fileobj for key in self._selector.get_map().values()]:
+                assert isinstance(watched, socket.socket)  # noqa: S101 - `watch` takes no other
+                watched.close()
+            self._selector.close()
+            self._selector = None
+
+    def _poll(self) -> None:
+        if self._selector is not None:
+            for key, _ in self._selector.select(0):
+                key.data()

@@ -1,0 +1,108 @@
+"""What the UDP and the TCP listener share: sockets, and what a listener does with a message."""
+
+import asyncio
+import resource
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from ipaddress import ip_address
+
+from svcdns.dns.message import Listener
+from svcdns.errors import SvcdnsError
+from svcdns.metrics import Counter, Metrics
+
+Answer = bytes | asyncio.Task[bytes] | None
+"""What a message is answered with: octets at once, octets later, or silence."""
+
+Respond = Callable[[bytes, tuple[str, int], Listener], Answer]
+"""Answers one message from the address and port of a client."""
+
+_BACKLOG = 4096
+_MANY_FILES = 10_240  # macOS's OPEN_MAX, which bounds the soft limit where the hard one says "infinity"
+
+
+class BindError(SvcdnsError):
+    """An address cannot be listened on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """What listeners count.
+
+    Attributes:
+        silent: Messages that must not be answered.
+        trailing: Queries with octets behind them, which are ignored.
+        truncated: Answers that not even TCP has room for.
+        unsent: Answers that the network refused.
+        closed: TCP connections that were closed to keep a limit.
+    """
+
+    silent: Counter
+    trailing: Counter
+    truncated: Counter
+    unsent: Counter
+    closed: Counter
+
+    @classmethod
+    def of(cls, metrics: Metrics) -> "Counters":
+        """Make the counters, or find them where another listener made them."""
+        silent = metrics.counter("svcdns_unanswerable_total", "Messages without a header or with QR set.", ())
+        trailing = metrics.counter("svcdns_trailing_octets_total", "Queries with octets behind them.", ())
+        truncated = metrics.counter("svcdns_tcp_truncated_total", "Answers that not even TCP has room for.", ())
+        unsent = metrics.counter("svcdns_unsent_total", "Answers that the network refused.", ())
+        closed = metrics.counter("svcdns_tcp_closed_total", "TCP connections closed to keep a limit.", ())
+        return cls(silent.labels(), trailing.labels(), truncated.labels(), unsent.labels(), closed.labels())
+
+
+def is_any(address: str) -> bool:
+    """Tell whether *address* stands for all addresses of its family."""
+    return ip_address(address).is_unspecified
+
+
+def bind(address: str, port: int, kind: socket.SocketKind) -> socket.socket:
+    """Open a socket on an IP address; port 0 asks the kernel for one.
+
+    TCP sockets take a port whose last connections still linger; a port in use is an error for both.
+
+    Raises:
+        BindError: The address cannot be had.
+    """
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    opened = socket.socket(family, kind)
+    try:
+        if family == socket.AF_INET6:
+            opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        if kind is socket.SOCK_STREAM:
+            opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        opened.bind((address, port))
+        if kind is socket.SOCK_STREAM:
+            opened.listen(_BACKLOG)
+    except OSError as error:
+        opened.close()
+        protocol = "TCP" if kind is socket.SOCK_STREAM else "UDP"
+        shown = f"[{address}]:{port}" if family == socket.AF_INET6 else f"{address}:{port}"
+        raise BindError(f"cannot listen on {shown} over {protocol}: {error.strerror}") from error
+    opened.setblocking(False)  # noqa: FBT003 - its only argument
+    return opened
+
+
+def has_ipv6() -> bool:
+    """Tell whether this machine can listen on IPv6 at all."""
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe:
+            probe.bind(("::", 0))
+    except OSError:
+        return False
+    return True
+
+
+def raise_file_limit() -> int:
+    """Raise the soft limit of open files to the hard one and return it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if resource.RLIM_INFINITY in (soft, hard):
+        files = _MANY_FILES if soft == resource.RLIM_INFINITY else max(soft, _MANY_FILES)
+    else:
+        files = hard
+    if soft not in (files, resource.RLIM_INFINITY):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (files, hard))
+    return files

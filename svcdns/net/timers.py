@@ -1,0 +1,65 @@
+"""Timers by the thousand: those due at about the same time share one timer of the event loop.
+
+A question that is answered in a millisecond would pay more for setting and cancelling timers than for its answer. So
+timers here are rough and cannot be cancelled: who is called back looks whether it still matters.
+"""
+
+import asyncio
+import heapq
+from collections.abc import Callable
+
+RESOLUTION = 0.004
+"""How late a timer may be, in seconds."""
+
+_EARLY = 1e-6  # a slot's time is a product that may be rounded
+
+
+class Timers:
+    """Calls back when it is time.
+
+    Args:
+        clock: Monotonic time in seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._slots: dict[int, list[Callable[[], None]]] = {}
+        self._due: list[int] = []
+        self._armed: asyncio.TimerHandle | None = None
+        self._armed_for = 0
+
+    def at(self, when: float, call: Callable[[], None]) -> None:
+        """Have *call* called at *when* or up to `RESOLUTION` later."""
+        number = int(when / RESOLUTION) + 1
+        slot = self._slots.get(number)
+        if slot is not None:
+            slot.append(call)
+            return
+        self._slots[number] = [call]
+        heapq.heappush(self._due, number)
+        if self._due[0] == number:
+            self._arm()
+
+    def clear(self) -> None:
+        """Forget all that is due."""
+        if self._armed is not None:
+            self._armed.cancel()
+            self._armed = None
+        self._slots.clear()
+        self._due.clear()
+
+    def _arm(self) -> None:
+        """Set the loop's timer to the first slot."""
+        if self._armed is not None:
+            self._armed.cancel()
+        delay = self._due[0] * RESOLUTION - self._clock()
+        self._armed = asyncio.get_running_loop().call_later(max(0.0, delay), self._fire)
+
+    def _fire(self) -> None:
+        self._armed = None
+        now = self._clock() / RESOLUTION + _EARLY
+        while self._due and self._due[0] <= now:
+            for call in self._slots.pop(heapq.heappop(self._due)):
+                call()
+        if self._due and self._armed is None:
+            self._arm()

@@ -1,0 +1,144 @@
+"""An upstream: where it is, and what was learnt of it.
+
+Source: draft-vixie-dnsext-dns0x20, RFC 5452 section 9.2, RFC 6891 section 7, RFC 9715 section 3.
+"""
+
+import secrets
+import socket
+import sys
+from dataclasses import dataclass
+from ipaddress import ip_address
+
+from svcdns.dns.message import Query
+from svcdns.dns.upstream import ID_BITS, Asked, encode_query
+from svcdns.metrics import Counter
+from svcdns.net.poller import Poller
+from svcdns.net.pool import Keeping, Pool, Route
+from svcdns.net.roundtrip import RoundTrip
+
+MEMORY = 3600.0
+"""How long it is remembered that an upstream does not keep letter case or does not know EDNS, in seconds."""
+
+_SILENT_ON_EDNS = 3
+_IP_MTU_DISCOVER = 10  # socket.IP_MTU_DISCOVER and what follows, which Python has from 3.14 only
+_IPV6_MTU_DISCOVER = 23
+_PMTUDISC_OMIT = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """What is counted of one upstream.
+
+    Attributes:
+        sockets: UDP sockets opened, one a question.
+        hits: Questions that found a connection.
+        misses: Questions that had to open one.
+        rejected: Messages that came from the upstream's address but did not answer what was asked.
+    """
+
+    sockets: Counter
+    hits: Counter
+    misses: Counter
+    rejected: Counter
+
+
+def show_address(address: str, port: int) -> str:
+    """Write an address and a port as logs and metrics do."""
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
+class Upstream:
+    """A server that is asked.
+
+    Args:
+        route: Where it is and how it is reached.
+        keeping: How long and how many connections are kept.
+        poller: What all upstreams share.
+        counters: What is counted.
+
+    Attributes:
+        route: As given.
+        poller: As given.
+        counters: As given.
+        label: Its address and port, as logs and metrics name it.
+        pool: Its TCP or TLS connections.
+        round_trip: How long it takes to answer.
+        looping: Whether what it is asked comes back to us.
+        suspect: Whether it failed last, so that others are asked first.
+        failed_probes: How many probes in a row it did not answer.
+    """
+
+    def __init__(self, route: Route, keeping: Keeping, poller: Poller, counters: Counters) -> None:
+        self.route = route
+        self.poller = poller
+        self.counters = counters
+        self.label = show_address(route.address, route.port)
+        self.pool = Pool(route, keeping, poller, counters.hits, counters.misses)
+        self.round_trip = RoundTrip()
+        self.looping = False
+        self.suspect = False
+        self.failed_probes = 0
+        self._family = socket.AF_INET6 if ":" in route.address else socket.AF_INET
+        self._folds_until = 0.0
+        self._plain_until = 0.0
+        self._silent_on_edns = 0
+
+    @property
+    def encrypted(self) -> bool:
+        """Whether it is asked over TLS alone."""
+        return self.route.context is not None
+
+    @property
+    def trusted(self) -> bool:
+        """Whether it is believed when it says that it validated (AD): nobody between here and there can say so.
+
+        Source: RFC 4035 section 4.9.3, RFC 6840 section 5.8.
+        """
+        return self.encrypted or not ip_address(self.route.address).is_global
+
+    def encode(self, query: Query, *, opt: bool = True) -> Asked:
+        """Put a question together, with all that is random in it drawn afresh."""
+        now = self.poller.clock()
+        bits = secrets.randbits(ID_BITS + 8 * len(query.name))
+        return encode_query(query, bits, mixed=now >= self._folds_until, opt=opt and now >= self._plain_until)
+
+    def open_socket(self) -> socket.socket:
+        """Open a UDP socket that hears this upstream alone, at a port that the kernel draws.
+
+        Raises:
+            OSError: There is no way to it, or no file is left.
+        """
+        opened = socket.socket(self._family, socket.SOCK_DGRAM)
+        try:
+            opened.setblocking(False)  # noqa: FBT003 - its only argument
+            if sys.platform == "linux":  # so that a forged ICMP message cannot make the kernel send fragments
+                if self._family == socket.AF_INET:
+                    opened.setsockopt(socket.IPPROTO_IP, _IP_MTU_DISCOVER, _PMTUDISC_OMIT)
+                else:
+                    opened.setsockopt(socket.IPPROTO_IPV6, _IPV6_MTU_DISCOVER, _PMTUDISC_OMIT)
+            if self.route.source:
+                opened.bind((self.route.source, 0))
+            opened.connect((self.route.address, self.route.port))
+        except OSError:
+            opened.close()
+            raise
+        return opened
+
+    def note_answer(self) -> None:
+        """Trust it again."""
+        self.suspect = False
+        self.failed_probes = 0
+
+    def note_folding(self) -> None:
+        """Remember that it does not keep letter case."""
+        self._folds_until = self.poller.clock() + MEMORY
+
+    def note_edns(self, *, answered: bool) -> None:
+        """Learn whether it answers questions with an OPT record; who leaves several unanswered gets none any more."""
+        self._silent_on_edns = 0 if answered else self._silent_on_edns + 1
+        if self._silent_on_edns == _SILENT_ON_EDNS:
+            self.note_no_edns()
+
+    def note_no_edns(self) -> None:
+        """Remember that it does not know EDNS."""
+        self._plain_until = self.poller.clock() + MEMORY

@@ -1,0 +1,216 @@
+"""One question in flight: put to one upstream after another until one answers, for all who ask the same meanwhile.
+
+Each asker waits for as long as it may; the question itself goes on for a while when all have left, since a late answer
+is worth keeping.
+
+Source: RFC 5452 section 5, RFC 8914 section 4, RFC 9520 section 3.
+"""
+
+import math
+from asyncio import Future
+from collections.abc import Callable, Iterable, Iterator
+from typing import Protocol
+
+from svcdns.dns.message import Ede, ExtendedError, Query, Rcode, Response, rcode_to_text
+from svcdns.errors import UpstreamError
+from svcdns.net.client import Exchange
+from svcdns.net.poller import Poller
+from svcdns.net.upstream import Upstream
+
+PLUGIN = "forward"
+
+REFUSALS = frozenset({Rcode.SERVFAIL, Rcode.REFUSED, Rcode.NOTIMP, Rcode.FORMERR})
+"""What an upstream says that cannot or will not answer; another may."""
+
+LATE = 3.2
+"""How long a question goes on without an asker, in seconds."""
+
+FIRST_LOOK = 0.1
+"""When deadlines are first looked at, in seconds."""
+
+
+Keep = Callable[[Query, Response], None]
+"""Takes an answer that came late."""
+
+
+class Terms(Protocol):
+    """On which terms questions are put.
+
+    Attributes:
+        budget: Seconds that an asker waits at most.
+        patience: Seconds until the next upstream is tried at the latest.
+        failover: Response codes after which the next upstream is tried.
+    """
+
+    budget: float
+    patience: float
+    failover: frozenset[int]
+
+    def note(self, upstream: Upstream, response: Response, seconds: float) -> None:
+        """Count an answer."""
+
+    def note_failure(self, upstream: Upstream) -> None:
+        """Learn that an upstream failed or is silent."""
+
+    def note_abandoned(self, question: "Question") -> None:
+        """Learn that nobody waits for the answer any more."""
+
+    def end(self, question: "Question", late: Response | None) -> None:
+        """Learn that the question is over; *late* is an answer that somebody did not wait for."""
+
+
+class Question:
+    """A question and those who ask it.
+
+    Args:
+        query: The question as the first of them asked it.
+        key: What makes another's question equal.
+        terms: On which terms it is put.
+        poller: Its clock and timers.
+        upstreams: Whom to ask, in this order.
+        stream: Whether UDP is left out.
+    """
+
+    __slots__ = (
+        "_askers", "_exchanges", "_failure", "_late", "_next_look", "_poller", "_refusal", "_stream", "_terms",
+        "_upstreams", "key", "query", "response",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        query: Query,
+        key: tuple[object, ...],
+        terms: Terms,
+        poller: Poller,
+        upstreams: Iterator[Upstream],
+        *,
+        stream: bool,
+    ) -> None:
+        self.query = query
+        self.key = key
+        self.response: Response | None = None
+        self._terms = terms
+        self._upstreams = upstreams
+        self._stream = stream
+        self._poller = poller
+        self._askers: list[tuple[float, Future[Response]]] = []
+        self._next_look = math.inf
+        self._exchanges: list[Exchange] = []
+        self._refusal: Response | None = None
+        self._failure: UpstreamError | None = None
+        self._late = False
+
+    def begin(self) -> None:
+        """Ask the first upstream."""
+        self._go_on()
+
+    def join(self, asker: "Future[Response]", deadline: float) -> None:
+        """Answer *asker*, too, at *deadline* at the latest.
+
+        Most questions are answered at once, so deadlines are looked at only after a while: timers would keep every
+        question in memory until they are due.
+        """
+        self._askers.append((deadline, asker))
+        self._look_at(min(deadline, self._poller.clock() + FIRST_LOOK))
+
+    def abandon(self) -> None:
+        """Give up."""
+        self._finish(self._verdict(), keep=False)
+
+    def hear(self, exchange: Exchange, response: Response) -> None:
+        """Take an upstream's answer, or ask the next one where it is a refusal."""
+        upstream = exchange.upstream
+        upstream.note_answer()
+        self._terms.note(upstream, response, upstream.poller.clock() - exchange.begun)
+        self._exchanges.remove(exchange)
+        if response.rcode in REFUSALS or response.rcode in self._terms.failover:
+            self._refusal = _mark(upstream, response)
+            self._go_on()
+        else:
+            self._finish(response._replace(plugin=PLUGIN), keep=True)
+
+    def fail(self, exchange: Exchange, error: UpstreamError) -> None:
+        """Ask the next upstream."""
+        self._terms.note_failure(exchange.upstream)
+        self._exchanges.remove(exchange)
+        self._failure = error
+        self._go_on()
+
+    def miss(self, exchange: Exchange) -> None:
+        """Ask the next upstream, too."""
+        self._terms.note_failure(exchange.upstream)
+        self._go_on()
+
+    def _look_at(self, when: float) -> None:
+        if when < self._next_look:
+            self._next_look = when
+            self._poller.timers.at(when, self._look)
+
+    def _look(self) -> None:
+        """Answer those who may wait no longer with what is known by now."""
+        now = self._poller.clock()
+        if self.response is not None or now < self._next_look:
+            return
+        self._next_look = math.inf
+        due = [asker for deadline, asker in self._askers if deadline <= now]
+        if due:
+            self._late = True
+            self._askers = [each for each in self._askers if each[0] > now]
+            _answer(due, self._verdict())
+        if self._askers:
+            self._look_at(min(deadline for deadline, _ in self._askers))
+        else:
+            self._terms.note_abandoned(self)
+
+    def _go_on(self) -> None:
+        """Ask the next upstream; where none is left and none may still answer, that is the end."""
+        upstream = next(self._upstreams, None)
+        if upstream is not None:
+            exchange = Exchange(
+                upstream,
+                self.query,
+                self,
+                patience=self._terms.patience,
+                budget=self._terms.budget,
+                lifetime=self._terms.budget + LATE,
+                stream=self._stream,
+            )
+            self._exchanges.append(exchange)
+            exchange.start()
+        elif not self._exchanges:
+            self._finish(self._verdict(), keep=self._refusal is not None)
+
+    def _verdict(self) -> Response:
+        """Say why there is no answer: the last refusal, else what the network said, else silence."""
+        if self._refusal is not None:
+            return self._refusal
+        failure = self._failure
+        if self._exchanges or failure is None:
+            silent = ", ".join(exchange.upstream.label for exchange in self._exchanges) or "no upstream"
+            failure = UpstreamError(silent, f"no answer within {self._terms.budget:g} s")
+        code = Ede.NETWORK_ERROR if isinstance(failure.__cause__, OSError) else Ede.NO_REACHABLE_AUTHORITY
+        ede = ExtendedError(code, str(failure))
+        return Response(Rcode.SERVFAIL, ede=ede, plugin=PLUGIN, error=failure)
+
+    def _finish(self, response: Response, *, keep: bool) -> None:
+        self.response = response
+        for exchange in self._exchanges:
+            exchange.close()
+        self._exchanges.clear()
+        askers, self._askers = self._askers, []
+        _answer([asker for _, asker in askers], response)
+        self._terms.end(self, response if keep and self._late else None)
+
+
+def _answer(askers: Iterable["Future[Response]"], response: Response) -> None:
+    for asker in askers:
+        if not asker.done():  # else its client's connection is gone
+            asker.set_result(response)
+
+
+def _mark(upstream: Upstream, response: Response) -> Response:
+    """Say in a refusal who refused."""
+    if response.rcode not in REFUSALS:
+        return response._replace(plugin=PLUGIN)
+    text = f"{upstream.label} answered {rcode_to_text(response.rcode)}"
+    return Response(response.rcode, ede=ExtendedError(Ede.NO_REACHABLE_AUTHORITY, text), plugin=PLUGIN)

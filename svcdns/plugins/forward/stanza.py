@@ -1,0 +1,214 @@
+"""One `forward` directive at work: whom to ask, how many queries at a time, and the health of upstreams."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+from svcdns.chain import Environment
+from svcdns.dns.message import Ede, ExtendedError, Query, Rcode, Response, rcode_to_text
+from svcdns.dns.name import ROOT, Name, is_subdomain
+from svcdns.dns.records import Rtype
+from svcdns.errors import UpstreamError
+from svcdns.metrics import TIME_BUCKETS, Histogram
+from svcdns.net.client import ask
+from svcdns.net.upstream import Upstream
+from svcdns.plugins.forward.config import Settings
+from svcdns.plugins.forward.policy import POLICIES
+from svcdns.plugins.forward.question import PLUGIN, Keep, Question
+from svcdns.plugins.forward.upstreams import PROXY, Roster, Upstreams
+
+BUDGET = 1.8
+"""How long a client waits at most, in seconds, unless `read_timeout` is longer (RFC 8767 section 5)."""
+
+PROBE_PATIENCE = 1.0
+"""How long an upstream has to answer a probe, in seconds."""
+
+_FIRST_SHARE = 0.5
+
+log = logging.getLogger(__name__)
+
+
+class Stanza:
+    """A directive.
+
+    Args:
+        settings: What it says.
+        environment: Clock and metrics.
+        upstreams: All upstreams of the process.
+        keep: Takes answers that come late.
+
+    Attributes:
+        budget: How long an asker waits at most, in seconds.
+        patience: How long until the next upstream is tried, in seconds.
+        failover: Further response codes after which the next upstream is tried.
+        roster: The upstreams.
+    """
+
+    def __init__(self, settings: Settings, environment: Environment, upstreams: Upstreams, keep: Keep) -> None:
+        self.budget = max(BUDGET, settings.read_timeout or 0.0)
+        self.patience = min(settings.read_timeout or self.budget, self.budget * _FIRST_SHARE)
+        self.failover = settings.failover
+        self.roster = Roster(settings, environment, upstreams)
+        self._settings = settings
+        self._upstreams = upstreams
+        self._keep = keep
+        self._clock = environment.clock
+        self._everything = ROOT in settings.zones and not settings.excepted
+        self._order = POLICIES[settings.policy]()
+        self._questions: dict[tuple[object, ...], Question] = {}
+        self._waiting = 0
+        self._trouble = asyncio.Event()
+        self._trouble.set()  # what an earlier Corefile's directive found suspect is probed on
+        self._histograms: dict[tuple[str, int], Histogram] = {}
+        self._metrics = environment.metrics
+        self._rejects = environment.metrics.counter(
+            "coredns_forward_max_concurrent_rejects_total",
+            "Counter of the number of queries rejected because the concurrent queries were at maximum.",
+            (),
+        ).labels()
+        self._broken = environment.metrics.counter(
+            "coredns_forward_healthcheck_broken_total",
+            "Counter of the number of complete failures of the healthchecks.",
+            (),
+        ).labels()
+
+    def takes(self, name: Name) -> bool:
+        """Tell whether *name* is forwarded here."""
+        if self._everything:
+            return True
+        zones = self._settings.zones
+        inside = any(is_subdomain(name, zone) for zone in zones)
+        return inside and (name in zones or not any(is_subdomain(name, zone) for zone in self._settings.excepted))
+
+    def hands_on(self, response: Response) -> bool:
+        """Tell whether the next directive that takes the name is asked after *response*."""
+        if response.error is not None:
+            return False
+        nodata = response.rcode == Rcode.NOERROR and not response.answer
+        return response.rcode in self._settings.next or (self._settings.next_on_nodata and nodata)
+
+    async def ask(self, query: Query, deadline: float) -> Response:
+        """Answer *query* with what an upstream says, or with what is known at *deadline*."""
+        if self._settings.max_concurrent and self._waiting >= self._settings.max_concurrent:
+            self._rejects.value += 1
+            return Response(Rcode.REFUSED, ede=ExtendedError(Ede.OTHER, "max_concurrent is reached"), plugin=PLUGIN)
+        tcp = query.listener.transport != "udp" and not self._settings.prefer_udp
+        stream = self._settings.force_tcp or tcp
+        key = (query.name, query.rtype, query.do, query.cd, stream)
+        question = self._questions.get(key) or self._begin(query, key, stream=stream)
+        if isinstance(question, Response):
+            return question
+        if question.response is not None:
+            return question.response
+        asker: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
+        question.join(asker, deadline)
+        self._waiting += 1
+        try:
+            return await asker
+        finally:
+            self._waiting -= 1
+
+    def note(self, upstream: Upstream, response: Response, seconds: float) -> None:
+        """Count an answer."""
+        key = (upstream.label, response.rcode)
+        histogram = self._histograms.get(key)
+        if histogram is None:
+            histogram = self._histograms[key] = self._metrics.histogram(
+                "coredns_proxy_request_duration_seconds",
+                "Histogram of the time each request took.",
+                ("proxy_name", "to", "rcode"),
+                TIME_BUCKETS,
+            ).labels(PROXY, upstream.label, rcode_to_text(response.rcode))
+        histogram.observe(seconds)
+
+    def note_failure(self, upstream: Upstream) -> None:
+        """Have an upstream that failed or is silent probed, and others asked first meanwhile."""
+        if self._settings.max_fails:
+            upstream.suspect = True
+            self._trouble.set()
+
+    def note_abandoned(self, question: Question) -> None:
+        """Have a question that nobody waits for make room for others if need be."""
+        self._upstreams.abandoned[question] = None
+
+    def end(self, question: Question, late: Response | None) -> None:
+        """Forget a question; an answer that somebody did not wait for is kept."""
+        self._questions.pop(question.key, None)
+        self._upstreams.abandoned.pop(question, None)
+        if late is not None:
+            self._keep(question.query, late)
+
+    async def resolve(self) -> None:
+        """Look host names up, again and again."""
+        pause = await self.roster.resolve() if self.roster.resolves else None
+        while pause is not None:
+            await asyncio.sleep(pause)
+            pause = await self.roster.resolve()
+
+    async def probe(self) -> None:
+        """Probe upstreams that failed until they answer."""
+        while self._settings.max_fails:
+            await self._trouble.wait()
+            self._trouble.clear()
+            while suspects := [upstream for upstream in self.roster.current if upstream.suspect]:
+                await asyncio.gather(*(self._probe(upstream) for upstream in suspects))
+                await asyncio.sleep(self._settings.probe.interval)
+
+    async def _probe(self, upstream: Upstream) -> None:
+        _, recurse, domain = self._settings.probe
+        query = Query(domain, Rtype.NS, rd=recurse)
+        try:
+            await ask(upstream, query, PROBE_PATIENCE, stream=self._settings.force_tcp)
+        except UpstreamError as error:
+            upstream.failed_probes += 1
+            self._metrics.counter(
+                "coredns_proxy_healthcheck_failures_total",
+                "Counter of the number of failed healthchecks.",
+                ("proxy_name", "to"),
+            ).labels(PROXY, upstream.label).value += 1
+            if upstream.failed_probes == self._settings.max_fails + 1:
+                log.warning("upstream %s is down: %s", upstream.label, error.reason)
+        else:
+            if self._is_down(upstream):
+                log.info("upstream %s is back", upstream.label)
+            upstream.note_answer()
+
+    def _begin(self, query: Query, key: tuple[object, ...], *, stream: bool) -> Question | Response:
+        """Put a question that nobody waits for yet, unless there is nobody to put it to."""
+        upstreams = self._choose()
+        if isinstance(upstreams, str):
+            return _unable(upstreams)
+        if not self._upstreams.make_room():
+            return _unable("too many queries wait for upstreams")
+        if not query.rd:
+            query = query._replace(rd=True)  # or what a server happens to have cached would pass for all there is
+        question = Question(query, key, self, self._upstreams.poller, iter(upstreams), stream=stream)
+        self._questions[key] = question
+        question.begin()
+        return question
+
+    def _choose(self) -> Sequence[Upstream] | str:
+        """Return the upstreams to ask in their order, or why there is none."""
+        settings = self._settings
+        current = self.roster.current
+        usable = [upstream for upstream in current if not upstream.looping]
+        if not usable:
+            return f"{current[0].label} leads back here" if current else "no upstream is known"
+        up = [upstream for upstream in usable if not self._is_down(upstream)]
+        if not up:
+            self._broken.value += 1
+            if settings.failfast_all_unhealthy_upstreams:
+                return "all upstreams are down"
+            up = usable
+        ordered = self._order(up)
+        if len(ordered) > 1:
+            ordered = sorted(ordered, key=lambda upstream: upstream.suspect)
+        return ordered[: settings.attempts] if settings.attempts else ordered
+
+    def _is_down(self, upstream: Upstream) -> bool:
+        return 0 < self._settings.max_fails < upstream.failed_probes
+
+
+def _unable(reason: str) -> Response:
+    ede = ExtendedError(Ede.NO_REACHABLE_AUTHORITY, reason)
+    return Response(Rcode.SERVFAIL, ede=ede, plugin=PLUGIN, error=UpstreamError(PLUGIN, reason))

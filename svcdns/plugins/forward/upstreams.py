@@ -1,0 +1,147 @@
+"""All upstreams of the process, and which of them one `forward` asks.
+
+An upstream is one object for all that ask it, so what was learnt of it - its round trip, its failures, whether it keeps
+letter case - outlives a reload, and connections are shared.
+"""
+
+from collections.abc import Hashable
+from weakref import WeakValueDictionary
+
+from svcdns.chain import Environment
+from svcdns.metrics import Metrics
+from svcdns.net.poller import Poller
+from svcdns.net.pool import Keeping, Route
+from svcdns.net.upstream import Counters, Upstream, show_address
+from svcdns.plugins.forward.config import Address, Host, Settings
+from svcdns.plugins.forward.question import Question
+from svcdns.plugins.forward.sources import Fixed, Resolved, open_source
+
+PROXY = "forward"
+"""What CoreDNS's metrics call the plugin."""
+
+
+class Upstreams:
+    """Every upstream that some `forward` asks; kept across reloads.
+
+    Args:
+        environment: Clock, tasks and metrics of the process.
+
+    Attributes:
+        poller: What all upstreams share.
+        abandoned: The questions that go on though nobody waits for them, the oldest first.
+    """
+
+    def __init__(self, environment: Environment) -> None:
+        self.poller = Poller(environment.clock, environment.spawn)
+        self.abandoned: dict[Question, None] = {}
+        self._metrics = environment.metrics
+        self._known: WeakValueDictionary[Hashable, Upstream] = WeakValueDictionary()
+
+    def find(self, route: Route, keeping: Keeping, files: Hashable) -> Upstream:
+        """Return the one upstream at *route*.
+
+        Args:
+            route: Where it is.
+            keeping: How long and how many connections are kept.
+            files: What a TLS context was made of, for a reload makes it anew.
+        """
+        key = (route._replace(context=None), keeping, files if route.context else None)
+        upstream = self._known.get(key)
+        if upstream is None:
+            counters = _count(self._metrics, show_address(route.address, route.port), encrypted=bool(route.context))
+            upstream = self._known[key] = Upstream(route, keeping, self.poller, counters)
+        return upstream
+
+    def make_room(self) -> bool:
+        """Tell whether one more question may be put, after giving up the oldest that nobody waits for if need be."""
+        if self.poller.full and self.abandoned:
+            next(iter(self.abandoned)).abandon()
+        return not self.poller.full
+
+    async def run(self) -> None:
+        """Wait until cancelled, then close what is open."""
+        try:
+            await self.poller.run()
+        finally:
+            for upstream in self._known.values():
+                upstream.pool.close()
+
+
+class Roster:
+    """The upstreams of one `forward`, as files and host names have it at the time.
+
+    Args:
+        settings: The directive.
+        environment: Clock and own addresses.
+        upstreams: Where upstreams are had from.
+
+    Raises:
+        ConfigError: A file cannot be read.
+    """
+
+    def __init__(self, settings: Settings, environment: Environment, upstreams: Upstreams) -> None:
+        self._settings = settings
+        self._upstreams = upstreams
+        self._sources = [open_source(settings.directive, environment, each) for each in settings.destinations]
+        self._resolved = [source for source in self._sources if isinstance(source, Resolved)]
+        resolvers = settings.resolvers if self._resolved else ()
+        self._resolvers = [open_source(settings.directive, environment, each) for each in resolvers]
+        self._fixed = all(isinstance(source, Fixed) for source in self._sources)
+        self._addresses: tuple[tuple[Address, ...], ...] = ()
+        self._current: tuple[Upstream, ...] = ()
+
+    @property
+    def current(self) -> tuple[Upstream, ...]:
+        """The upstreams in the order written, each once."""
+        if not self._fixed or not self._current:
+            addresses = tuple([source.addresses() for source in self._sources])
+            if addresses != self._addresses:
+                self._addresses = addresses
+                self._current = tuple(dict.fromkeys(self._find(each) for found in addresses for each in found))
+        return self._current
+
+    @property
+    def unresolved(self) -> list[Host]:
+        """The host names of which no address is known yet."""
+        return [source.host for source in self._resolved if not source.addresses()]
+
+    @property
+    def resolves(self) -> bool:
+        """Whether there are host names to look up."""
+        return bool(self._resolved)
+
+    async def resolve(self) -> float:
+        """Look the host names up.
+
+        Returns:
+            After how many seconds to do so again.
+        """
+        asked = [self._find(address) for source in self._resolvers for address in source.addresses()]
+        return min([await source.resolve(asked) for source in self._resolved])
+
+    def _find(self, address: Address) -> Upstream:
+        settings = self._settings
+        context = settings.context if address.tls else None
+        server_name = (settings.server_name or address.server_name) if address.tls else ""
+        route = Route(address.host, address.port, settings.source, context, server_name)
+        return self._upstreams.find(route, settings.keeping, settings.tls)
+
+
+def _count(metrics: Metrics, to: str, *, encrypted: bool) -> Counters:
+    stream = "tcp-tls" if encrypted else "tcp"
+    labels = ("proxy_name", "to", "proto")
+    hits = metrics.counter(
+        "coredns_proxy_conn_cache_hits_total", "Counter of connection cache hits per upstream and protocol.", labels
+    )
+    misses = metrics.counter(
+        "coredns_proxy_conn_cache_misses_total", "Counter of connection cache misses per upstream and protocol.", labels
+    )
+    rejected = metrics.counter(
+        "svcdns_forward_rejected_total", "Messages from an upstream that did not answer what was asked.", ("to",)
+    )
+    return Counters(
+        sockets=misses.labels(PROXY, to, "udp"),
+        hits=hits.labels(PROXY, to, stream),
+        misses=misses.labels(PROXY, to, stream),
+        rejected=rejected.labels(to),
+    )

@@ -1,0 +1,261 @@
+"""UDP over real sockets: where answers leave from, batches, what is lost."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, closing
+
+import pytest
+
+from svcdns.chain import Handler
+from svcdns.dns.message import Query, Response
+from svcdns.metrics import Metrics
+from svcdns.net.datagrams import BATCH, Datagrams
+from svcdns.net.sockets import Counters, Respond, bind
+from tests import octets
+from tests.frontend import PATIENCE, frontend
+
+WEB = octets.question("web.default.svc.cluster.local")
+
+
+async def at_once(query: Query) -> Response:
+    return Response()
+
+
+async def later(query: Query) -> Response:
+    await asyncio.sleep(0)
+    return Response()
+
+
+async def exchange(message: bytes, server: tuple[str, int], source: str) -> tuple[bytes, tuple[str, int]]:
+    """Send a datagram from an unconnected socket; return what comes back, and where from."""
+    family = socket.AF_INET6 if ":" in source else socket.AF_INET
+    with closing(socket.socket(family, socket.SOCK_DGRAM)) as client:
+        client.setblocking(False)  # noqa: FBT003 - its only argument
+        client.bind((source, 0))
+        loop = asyncio.get_running_loop()
+        async with asyncio.timeout(PATIENCE):
+            await loop.sock_sendto(client, message, server)
+            answer, sender = await loop.sock_recvfrom(client, 65535)
+            return answer, sender[:2]
+
+
+@pytest.mark.parametrize("handler", [at_once, later])
+@pytest.mark.parametrize(
+    ("bound", "asked", "source"),
+    [
+        ("0.0.0.0", "127.0.0.1", "127.0.0.1"),
+        ("0.0.0.0", "127.0.0.2", "127.0.0.1"),
+        ("0.0.0.0", "127.255.1.2", "127.0.0.3"),
+        ("127.0.0.2", "127.0.0.2", "127.0.0.1"),
+        ("127.0.0.1", "127.0.0.1", "127.0.0.1"),
+        ("::", "::1", "::1"),
+        ("::1", "::1", "::1"),
+    ],
+)
+async def test_h22_an_answer_leaves_from_the_address_and_port_that_were_asked(
+    handler: Handler, bound: str, asked: str, source: str
+) -> None:
+    async with frontend(handler, address=bound) as server:
+        answer, sender = await exchange(octets.query(WEB), (asked, server.port), source)
+        assert octets.read_header(answer).id == octets.ID
+        assert sender == (asked, server.port)
+
+
+async def test_a_client_is_named_by_its_address_and_port_in_either_family() -> None:
+    clients: list[tuple[str, int]] = []
+
+    async def look(query: Query) -> Response:
+        clients.append(query.client)
+        return Response()
+
+    for bound in ("127.0.0.1", "0.0.0.0", "::1", "::"):
+        async with frontend(look, address=bound) as server:
+            address = "::1" if ":" in bound else "127.0.0.1"
+            await exchange(octets.query(WEB), (address, server.port), address)
+    assert [address for address, _ in clients] == ["127.0.0.1", "127.0.0.1", "::1", "::1"]
+
+
+async def test_more_datagrams_than_a_batch_are_all_answered() -> None:
+    async with frontend(at_once) as server:
+        with closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as client:
+            client.setblocking(False)  # noqa: FBT003 - its only argument
+            client.connect((server.address, server.port))
+            for ident in range(3 * BATCH + 1):
+                client.send(octets.query(WEB, id=ident))
+            loop = asyncio.get_running_loop()
+            async with asyncio.timeout(PATIENCE):
+                answers = [await loop.sock_recv(client, 512) for _ in range(3 * BATCH + 1)]
+            assert [octets.read_header(answer).id for answer in answers] == list(range(3 * BATCH + 1))
+
+
+async def test_the_loop_gets_its_turn_between_batches() -> None:
+    turns: list[int] = []
+    answered = 0
+
+    async def count(query: Query) -> Response:
+        nonlocal answered
+        answered += 1
+        return Response()
+
+    def turn() -> None:
+        turns.append(answered)
+        asyncio.get_running_loop().call_soon(turn)
+
+    async with frontend(count) as server:
+        with closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as client:
+            client.connect((server.address, server.port))
+            for ident in range(3 * BATCH):
+                client.send(octets.query(WEB, id=ident))
+            turn()
+            await server.ask(octets.query(WEB))
+    assert {BATCH, 2 * BATCH} <= set(turns)
+
+
+async def test_a_datagram_over_4096_octets_is_cut_and_what_is_left_is_answered() -> None:
+    async with frontend(at_once) as server:
+        assert octets.read_header(await server.ask(octets.query(WEB) + bytes(60000)) or b"").rcode == 0
+        padded = octets.query(WEB, octets.opt(octets.option(12, bytes(5000))))
+        assert await server.ask(padded) == octets.bare(1, octets.RD)
+        fitting = octets.query(WEB, octets.opt(octets.option(12, bytes(4096 - 12 - len(WEB) - 15))))
+        assert len(fitting) == 4096
+        assert octets.read_header(await server.ask(fitting) or b"").rcode == 0
+
+
+async def test_a_client_that_went_away_is_no_obstacle() -> None:
+    async with frontend(later) as server:
+        for _ in range(20):
+            with closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as client:
+                client.connect((server.address, server.port))
+                client.send(octets.query(WEB))
+        assert await server.ask(octets.query(WEB)) is not None
+
+
+@asynccontextmanager
+async def listening(respond: Respond, address: str) -> AsyncIterator[tuple[Datagrams, Counters, socket.socket]]:
+    """Answer with *respond* at *address*; yield the listener, neither started nor stopped, counters, a client."""
+    counters = Counters.of(Metrics())
+    datagrams = Datagrams(bind(address, 0, socket.SOCK_DGRAM), "dns://:53", respond, counters)
+    with closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as client:
+        client.setblocking(False)  # noqa: FBT003 - its only argument
+        client.connect(("127.0.0.1", datagrams.listener.port))
+        yield datagrams, counters, client
+
+
+async def receive(client: socket.socket) -> bytes:
+    async with asyncio.timeout(PATIENCE):
+        return await asyncio.get_running_loop().sock_recv(client, 65535)
+
+
+def give(answer: bytes) -> Respond:
+    """Answer at once."""
+    return lambda message, client, listener: answer if message != b"last" else b"done"
+
+
+def give_later(answer: bytes) -> Respond:
+    """Answer a turn of the loop later."""
+
+    async def make() -> bytes:
+        await asyncio.sleep(0)
+        return answer
+
+    return lambda message, client, listener: asyncio.ensure_future(make()) if message != b"last" else b"done"
+
+
+BIND_TO = pytest.mark.parametrize("address", ["127.0.0.1", "0.0.0.0"])
+MAKERS = pytest.mark.parametrize("make", [give, give_later])
+
+
+@BIND_TO
+@MAKERS
+async def test_an_answer_that_the_network_refuses_is_counted_and_no_more(
+    make: Callable[[bytes], Respond], address: str
+) -> None:
+    async with listening(make(bytes(70_000)), address) as (datagrams, counters, client):
+        datagrams.start()
+        client.send(b"first")
+        client.send(b"last")
+        assert await receive(client) == b"done"
+        await asyncio.sleep(0)
+        await datagrams.stop(PATIENCE)
+        assert counters.unsent.value == 1
+
+
+@BIND_TO
+@MAKERS
+async def test_what_came_before_a_stop_is_answered(make: Callable[[bytes], Respond], address: str) -> None:
+    async with listening(make(b"answer"), address) as (datagrams, _, client):
+        for _ in range(3 * BATCH):
+            client.send(b"question")
+        await datagrams.stop(PATIENCE)
+        for _ in range(3 * BATCH):
+            assert client.recv(512) == b"answer"
+
+
+@BIND_TO
+async def test_a_stop_waits_no_longer_than_its_grace(address: str) -> None:
+    never: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+    async def wait() -> bytes:
+        return await never
+
+    task = asyncio.ensure_future(wait())
+    async with listening(lambda message, client, listener: task, address) as (datagrams, counters, client):
+        client.send(b"question")
+        await datagrams.stop(0.01)
+        never.set_result(b"too late")
+        assert await task == b"too late"
+        await asyncio.sleep(0)
+        assert counters.unsent.value == 1
+
+
+@BIND_TO
+async def test_a_failed_or_cancelled_answer_is_silence(address: str) -> None:
+    async def fail() -> bytes:
+        raise ConnectionError
+
+    failed, cancelled = asyncio.ensure_future(fail()), asyncio.ensure_future(asyncio.sleep(PATIENCE, b""))
+    tasks: list[bytes | asyncio.Task[bytes]] = [b"done", cancelled, failed]
+    async with listening(lambda message, client, listener: tasks.pop(), address) as (datagrams, _, client):
+        datagrams.start()
+        for _ in range(3):
+            client.send(b"question")
+        assert await receive(client) == b"done"
+        cancelled.cancel()
+        await asyncio.wait([failed, cancelled])
+        await datagrams.stop(PATIENCE)
+        with pytest.raises(BlockingIOError):
+            client.recv(512)
+
+
+async def test_a_reload_hands_the_next_datagram_to_the_new_responder() -> None:
+    async with listening(give(b"old"), "127.0.0.1") as (datagrams, _, client):
+        datagrams.start()
+        client.send(b"question")
+        assert await receive(client) == b"old"
+        datagrams.respond = give(b"new")
+        client.send(b"question")
+        assert await receive(client) == b"new"
+        await datagrams.stop(PATIENCE)
+
+
+@pytest.mark.parametrize(
+    ("address", "family", "shown"),
+    [("127.0.0.1", 1, "127.0.0.1"), ("0.0.0.0", 1, "0.0.0.0"), ("::1", 2, "::1"), ("::", 2, "::")],
+)
+async def test_a_listener_says_where_it_is(address: str, family: int, shown: str) -> None:
+    async with frontend(at_once, address=address) as server:
+        listener = server.datagrams.listener
+        assert listener == ("dns://:53", "udp", family, shown, server.port)
+
+
+async def test_silence_is_counted() -> None:
+    for address in ("127.0.0.1", "0.0.0.0"):
+        async with listening(lambda message, client, listener: None if message else b"x", address) as (
+            datagrams,
+            counters,
+            client,
+        ):
+            client.send(b"question")
+            await datagrams.stop(PATIENCE)
+            assert counters.silent.value == 1

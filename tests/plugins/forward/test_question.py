@@ -1,0 +1,162 @@
+"""What becomes of a question, by what upstreams do."""
+
+import asyncio
+import time
+
+import pytest
+
+from svcdns.dns.message import Ede, Rcode
+from svcdns.dns.name import from_text
+from svcdns.errors import UpstreamError
+from tests.fake_upstream import GOOD, FakeUpstream, fake_upstream
+from tests.plugins.forward.forwarding import addresses, forwarding
+
+NAME = "example.org."
+
+
+async def test_a_question_is_answered() -> None:
+    async with fake_upstream() as fake, forwarding(f"forward . 127.0.0.1:{fake.port}") as forward:
+        response = await forward.ask(f"www.{NAME}")
+        assert (response.rcode, addresses(response), response.aa, response.plugin) == (0, [GOOD], False, "forward")
+        assert response.answer[0].owner == from_text(f"www.{NAME}")
+
+
+@pytest.mark.parametrize("label", ["blackhole", "slow-10000", "truncated-hang"])
+async def test_silence_is_a_servfail_with_its_reason_in_time(label: str) -> None:
+    async with fake_upstream() as fake, forwarding(f"forward . 127.0.0.1:{fake.port}") as forward:
+        begun = time.monotonic()
+        response = await forward.ask(f"{label}.{NAME}")
+        assert 1.7 < time.monotonic() - begun < 4
+        assert response.rcode == Rcode.SERVFAIL
+        assert response.ede is not None
+        assert (response.ede.code, response.ede.text) == (
+            Ede.NO_REACHABLE_AUTHORITY,
+            f"127.0.0.1:{fake.port}: no answer within 1.8 s",
+        )
+        assert isinstance(response.error, UpstreamError)
+        assert len(fake.seen) <= 6
+
+
+async def test_a_closed_port_is_a_network_error_at_once() -> None:
+    async with fake_upstream() as fake:
+        port = fake.port
+    async with forwarding(f"forward . 127.0.0.1:{port}") as forward:
+        begun = time.monotonic()
+        response = await forward.ask(f"www.{NAME}")
+        assert response.rcode == Rcode.SERVFAIL
+        assert response.ede is not None
+        assert response.ede.code == Ede.NETWORK_ERROR
+        assert time.monotonic() - begun < 1
+
+
+@pytest.mark.parametrize("rcode", [Rcode.SERVFAIL, Rcode.REFUSED, Rcode.NOTIMP, Rcode.FORMERR])
+async def test_a_refusal_is_handed_on_with_who_refused(rcode: Rcode) -> None:
+    async with fake_upstream() as fake, forwarding(f"forward . 127.0.0.1:{fake.port}") as forward:
+        response = await forward.ask(f"rcode-{rcode.name}.{NAME}")
+        assert response.rcode == rcode
+        assert response.ede is not None
+        assert response.ede.code == Ede.NO_REACHABLE_AUTHORITY
+        assert response.ede.text == f"127.0.0.1:{fake.port} answered {rcode.name}"
+        assert response.error is None
+
+
+@pytest.mark.parametrize(
+    "label",
+    ["rcode-SERVFAIL", "rcode-REFUSED", "rcode-NOTIMP", "rcode-FORMERR", "lying", "circle", "blackhole",
+     "truncated-closed"],
+)  # fmt: skip
+async def test_the_next_upstream_is_asked_where_one_does_not_answer(label: str) -> None:
+    text = "forward . 127.0.0.1:{} 127.0.0.1:{} {{\n policy sequential\n}}"
+    good = FakeUpstream(helpful=True)
+    async with fake_upstream() as bad, fake_upstream(good), forwarding(text.format(bad.port, good.port)) as forward:
+        begun = time.monotonic()
+        assert addresses(await forward.ask(f"{label}.{NAME}")) == [GOOD]
+        assert time.monotonic() - begun < 1.5
+        assert (bool(bad.seen), bool(good.seen)) == (True, True)
+
+
+async def test_a_closed_port_is_followed_by_the_next_upstream_at_once() -> None:
+    async with fake_upstream() as closed:
+        port = closed.port
+    async with fake_upstream() as fake:
+        text = f"forward . 127.0.0.1:{port} 127.0.0.1:{fake.port} {{\n policy sequential\n}}"
+        async with forwarding(text) as forward:
+            begun = time.monotonic()
+            assert addresses(await forward.ask(f"www.{NAME}")) == [GOOD]
+            assert time.monotonic() - begun < 1
+
+
+async def test_where_all_refuse_the_last_one_counts() -> None:
+    async with fake_upstream() as first, fake_upstream(FakeUpstream(delay=0.05)) as second:
+        text = f"forward . 127.0.0.1:{first.port} 127.0.0.1:{second.port} {{\n policy sequential\n}}"
+        async with forwarding(text) as forward:
+            response = await forward.ask(f"rcode-REFUSED.{NAME}")
+            assert response.rcode == Rcode.REFUSED
+            assert response.ede is not None
+            assert str(second.port) in response.ede.text
+
+
+async def test_an_answer_that_comes_late_is_kept() -> None:
+    async with fake_upstream() as fake, forwarding(f"forward . 127.0.0.1:{fake.port}") as forward:
+        response = await forward.ask(f"slow-2000.{NAME}")
+        assert (response.rcode, forward.kept) == (Rcode.SERVFAIL, [])
+        await asyncio.wait_for(forward.late.wait(), 5)
+        ((query, late),) = forward.kept
+        assert (query.name, addresses(late)) == (from_text(f"slow-2000.{NAME}"), [GOOD])
+
+
+async def test_an_answer_in_time_is_given_and_not_kept() -> None:
+    async with fake_upstream() as fake, forwarding(f"forward . 127.0.0.1:{fake.port}") as forward:
+        assert addresses(await forward.ask(f"slow-600.{NAME}")) == [GOOD]
+        assert forward.kept == []
+
+
+@pytest.mark.parametrize("count", [100, 10_000])
+async def test_equal_questions_at_once_are_one_to_the_upstream(count: int) -> None:
+    fake = FakeUpstream(delay=0.015)
+    async with fake_upstream(fake), forwarding(f"forward . 127.0.0.1:{fake.port}") as forward:
+        responses = await asyncio.gather(*(forward.ask(f"www.{NAME}") for _ in range(count)))
+        assert {tuple(addresses(response)) for response in responses} == {(GOOD,)}
+        assert len({seen.port for seen in fake.seen}) == 1
+
+
+async def test_questions_that_differ_in_what_upstreams_see_are_not_equal() -> None:
+    fake = FakeUpstream(delay=0.01)
+    async with fake_upstream(fake), forwarding(f"forward . 127.0.0.1:{fake.port}") as forward:
+        parts = [{}, {"do": True}, {"cd": True}, {"do": True, "cd": True}]
+        await asyncio.gather(*(forward.ask(f"www.{NAME}", **part) for part in parts))
+        await forward.ask(f"www.{NAME}", 28)
+        assert len({seen.port for seen in fake.seen}) == 5
+
+
+async def test_each_asker_has_a_deadline_of_its_own() -> None:
+    async with fake_upstream() as fake, forwarding(f"forward . 127.0.0.1:{fake.port}") as forward:
+        first = asyncio.ensure_future(forward.ask(f"slow-2200.{NAME}"))
+        await fake.wait_for(1)
+        await asyncio.sleep(0.7)
+        second = await forward.ask(f"slow-2200.{NAME}")
+        assert (await first).rcode == Rcode.SERVFAIL
+        assert addresses(second) == [GOOD]
+
+
+async def test_an_asker_that_leaves_takes_no_other_along() -> None:
+    fake = FakeUpstream(delay=0.05)
+    async with fake_upstream(fake), forwarding(f"forward . 127.0.0.1:{fake.port}") as forward:
+        first = asyncio.ensure_future(forward.ask(f"www.{NAME}"))
+        second = asyncio.ensure_future(forward.ask(f"www.{NAME}"))
+        await fake.wait_for(1)
+        first.cancel()
+        assert addresses(await second) == [GOOD]
+
+
+async def test_an_upstream_is_always_asked_for_recursion() -> None:
+    async with fake_upstream() as fake, forwarding(f"forward . 127.0.0.1:{fake.port}") as forward:
+        await forward.ask(f"www.{NAME}", rd=False)
+        assert fake.seen[0].message.flags & 0x0100
+
+
+async def test_under_random_loss_nothing_is_lost_to_the_client() -> None:
+    fake = FakeUpstream(loss=0.3)
+    async with fake_upstream(fake), forwarding(f"forward . 127.0.0.1:{fake.port}") as forward:
+        responses = await asyncio.gather(*(forward.ask(f"n{number}.{NAME}") for number in range(300)))
+        assert [response.rcode for response in responses] == [0] * 300

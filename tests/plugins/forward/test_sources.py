@@ -1,0 +1,94 @@
+"""Where the addresses of upstreams come from."""
+
+import asyncio
+from pathlib import Path
+
+import dns.message
+import dns.rdatatype
+import pytest
+
+from svcdns.dns.message import Ede, Rcode
+from svcdns.errors import ConfigError
+from svcdns.net import resolvconf
+from tests.fake_upstream import GOOD, FakeUpstream, answer, fake_upstream
+from tests.fakes import environment, set_up
+from tests.plugins.forward.forwarding import addresses, forwarding
+
+
+class Clock:
+    """Time that stands still until told."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+async def test_the_servers_of_a_file_are_asked_and_the_file_is_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, clock = tmp_path / "resolv.conf", Clock()
+    path.write_text("nameserver 127.0.0.1\n")
+    async with forwarding(f"forward . {path}", clock=clock) as forward:
+        assert [upstream.label for upstream in forward.plugin.upstreams()] == ["127.0.0.1:53"]
+        path.write_text("nameserver 127.0.0.77\nnameserver ::1\n")
+        clock.now += 1
+        assert [upstream.label for upstream in forward.plugin.upstreams()] == ["127.0.0.77:53", "[::1]:53"]
+
+
+async def test_what_is_listed_twice_is_asked_once(tmp_path: Path) -> None:
+    path = tmp_path / "resolv.conf"
+    path.write_text("nameserver 127.0.0.1\nnameserver 127.0.0.1\n")
+    async with forwarding(f"forward . {path} 127.0.0.1") as forward:
+        assert [upstream.label for upstream in forward.plugin.upstreams()] == ["127.0.0.1:53"]
+
+
+async def test_without_anyone_to_ask_the_answer_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resolvconf, "SYSTEMD_UPSTREAMS", tmp_path / "none")
+    path = tmp_path / "resolv.conf"
+    path.write_text("nameserver 127.0.0.1\n")
+    async with forwarding(f"forward . {path}", listening=lambda: [("0.0.0.0", 53)]) as forward:
+        response = await forward.ask("www.example.")
+        assert (response.rcode, response.ede) == (
+            Rcode.SERVFAIL,
+            (Ede.NO_REACHABLE_AUTHORITY, "no upstream is known"),
+        )
+
+
+def test_a_file_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "resolv.conf"
+    path.write_bytes(b"nameserver \xff\n")
+    with pytest.raises(ConfigError, match="cannot be read"):
+        set_up(f"forward . {path}", "forward", environment())
+
+
+def addresses_of(address: str) -> FakeUpstream:
+    """Make a resolver that knows one name."""
+
+    def resolve(query: dns.message.Message) -> dns.message.Message:
+        if query.question[0].rdtype == dns.rdatatype.A:
+            return answer(query, f"@ A {address}")
+        return dns.message.make_response(query)
+
+    return FakeUpstream(answers=resolve)
+
+
+async def test_a_host_name_is_looked_up_at_the_resolver() -> None:
+    async with fake_upstream() as fake, fake_upstream(addresses_of("127.0.0.1")) as resolver:
+        text = f"forward . ns.example:{fake.port} {{\n resolver 127.0.0.1:{resolver.port}\n}}"
+        async with forwarding(text) as forward:
+            async with asyncio.timeout(5):
+                while forward.plugin.unready:  # noqa: ASYNC110 - what is waited for has no event
+                    await asyncio.sleep(0.005)
+            assert addresses(await forward.ask("www.example.")) == [GOOD]
+            assert {seen.message.question[0].rdtype for seen in resolver.seen} == {1, 28}
+
+
+async def test_a_host_name_without_an_address_is_named_by_ready() -> None:
+    async with fake_upstream() as resolver:
+        text = f"forward . rcode-NXDOMAIN.example {{\n resolver 127.0.0.1:{resolver.port}\n}}"
+        async with forwarding(text) as forward:
+            await resolver.wait_for(2)
+            assert forward.plugin.unready == "no address of rcode-nxdomain.example is known"
+            assert (await forward.ask("www.example.")).rcode == Rcode.SERVFAIL

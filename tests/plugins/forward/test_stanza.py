@@ -1,0 +1,203 @@
+"""Limits and health."""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+import pytest
+
+from svcdns.dns.message import Ede, Rcode
+from svcdns.metrics import Metrics
+from svcdns.net import poller
+from tests.fake_upstream import GOOD, FakeUpstream, fake_upstream
+from tests.plugins.forward.forwarding import Forwarding, addresses, forwarding, to
+
+
+async def until(true: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not true():  # noqa: ASYNC110 - what is waited for has no event
+            await asyncio.sleep(0.005)
+
+
+def value(forward: Forwarding, name: str, *labels: str) -> float:
+    """Read a counter."""
+    for line in forward.lent.metrics.expose().splitlines():
+        if line.startswith(name) and all(f'"{label}"' in line for label in labels):
+            return float(line.rpartition(" ")[2])
+    return 0
+
+
+async def test_more_than_max_concurrent_are_refused_and_counted() -> None:
+    async with fake_upstream() as fake, forwarding(to(fake, "max_concurrent 2")) as forward:
+        waiting = [asyncio.ensure_future(forward.ask(f"slow-{300 + number}.example.")) for number in range(2)]
+        await fake.wait_for(2)
+        refused = await forward.ask("www.example.")
+        assert refused.rcode == Rcode.REFUSED
+        assert value(forward, "coredns_forward_max_concurrent_rejects_total") == 1
+        assert [addresses(response) for response in await asyncio.gather(*waiting)] == [[GOOD], [GOOD]]
+        assert addresses(await forward.ask("www.example.")) == [GOOD]
+
+
+async def test_more_than_there_are_sockets_for_are_servfail(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(poller, "MOST_SOCKETS", 3)
+    async with fake_upstream() as fake, forwarding(to(fake)) as forward:
+        waiting = [asyncio.ensure_future(forward.ask(f"slow-{300 + number}.example.")) for number in range(3)]
+        await fake.wait_for(3)
+        response = await forward.ask("www.example.")
+        assert response.rcode == Rcode.SERVFAIL
+        assert response.ede is not None
+        assert response.ede.text == "too many queries wait for upstreams"
+        await asyncio.gather(*waiting)
+        assert addresses(await forward.ask("www.example.")) == [GOOD]
+
+
+async def test_questions_that_nobody_waits_for_make_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(poller, "MOST_SOCKETS", 2)
+    async with fake_upstream() as fake, forwarding(to(fake)) as forward:
+        await asyncio.gather(forward.ask("blackhole.a.example."), forward.ask("blackhole.b.example."))
+        assert addresses(await forward.ask("www.example.")) == [GOOD]
+
+
+async def test_read_timeout_gives_more_time_where_it_is_longer() -> None:
+    async with fake_upstream() as fake, forwarding(to(fake, "read_timeout 4s")) as forward:
+        assert addresses(await forward.ask("slow-2000.example.")) == [GOOD]
+
+
+async def test_read_timeout_brings_the_next_upstream_sooner_where_it_is_shorter() -> None:
+    async with fake_upstream() as slow, fake_upstream(FakeUpstream(helpful=True)) as quick:
+        text = f"forward . 127.0.0.1:{slow.port} 127.0.0.1:{quick.port} {{\n policy sequential\n read_timeout 30ms\n}}"
+        async with forwarding(text) as forward:
+            begun = time.monotonic()
+            assert addresses(await forward.ask("slow-1500.example.")) == [GOOD]
+            assert time.monotonic() - begun < 1
+
+
+async def test_an_upstream_that_failed_is_asked_last_until_a_probe_is_answered() -> None:
+    first, second = FakeUpstream(), FakeUpstream()
+    async with fake_upstream(first), fake_upstream(second):
+        text = f"""forward . 127.0.0.1:{first.port} 127.0.0.1:{second.port} {{
+            policy sequential
+            health_check 10ms no_rec domain probe.example
+        }}"""
+        async with forwarding(text) as forward:
+            first.loss = 1.0
+            assert addresses(await forward.ask("www.example.")) == [GOOD]
+            first.seen.clear()
+            for number in range(20):
+                assert addresses(await forward.ask(f"n{number}.example.")) == [GOOD]
+            assert {seen.label for seen in first.seen} == {"probe"}
+            assert not first.seen[0].message.flags & 0x0100
+            first.loss = 0.0
+            await until(lambda: not forward.plugin.upstreams()[0].suspect)
+            first.seen.clear()
+            await forward.ask("again.example.")
+            assert [seen.label for seen in first.seen] == ["again"]
+
+
+async def test_a_probe_that_is_refused_is_an_answer() -> None:
+    async with fake_upstream() as fake:
+        text = f"forward . 127.0.0.1:{fake.port} {{\n health_check 10ms domain rcode-REFUSED.example\n}}"
+        async with forwarding(text) as forward:
+            forward.plugin.upstreams()[0].suspect = True
+            await until(lambda: not forward.plugin.upstreams()[0].suspect)
+
+
+@pytest.mark.parametrize("failfast", [False, True])
+async def test_where_all_upstreams_are_down_they_are_tried_all_the_same_unless_told(*, failfast: bool) -> None:
+    option = "failfast_all_unhealthy_upstreams" if failfast else ""
+    async with fake_upstream() as fake, forwarding(to(fake, "max_fails 1", option)) as forward:
+        (upstream,) = forward.plugin.upstreams()
+        upstream.failed_probes = 2
+        response = await forward.ask("www.example.")
+        assert value(forward, "coredns_forward_healthcheck_broken_total") == 1
+        if failfast:
+            assert (response.rcode, bool(fake.seen)) == (Rcode.SERVFAIL, False)
+            assert response.ede is not None
+            assert response.ede == (Ede.NO_REACHABLE_AUTHORITY, "all upstreams are down")
+        else:
+            assert addresses(response) == [GOOD]
+
+
+async def test_an_upstream_that_does_not_answer_probes_goes_down_and_comes_back(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO")
+    async with fake_upstream() as fake:
+        port = fake.port
+    text = f"forward . 127.0.0.1:{port} {{\n health_check 5ms\n}}"
+    async with forwarding(text) as forward:
+        await forward.ask("www.example.")
+        await until(lambda: f"upstream 127.0.0.1:{port} is down" in caplog.text)
+        assert value(forward, "coredns_proxy_healthcheck_failures_total", "forward", f"127.0.0.1:{port}") >= 3
+
+
+async def test_max_fails_0_probes_nobody() -> None:
+    async with fake_upstream() as fake, forwarding(to(fake, "max_fails 0", "health_check 1ms")) as forward:
+        await forward.ask("lying.example.")
+        await forward.ask("www.example.")
+        assert {seen.label for seen in fake.seen} == {"lying", "www"}
+
+
+async def test_no_more_upstreams_are_tried_than_max_connect_attempts() -> None:
+    async with fake_upstream() as first, fake_upstream() as second:
+        text = f"""forward . 127.0.0.1:{first.port} 127.0.0.1:{second.port} {{
+            policy sequential
+            max_connect_attempts 1
+        }}"""
+        async with forwarding(text) as forward:
+            assert (await forward.ask("rcode-REFUSED.example.")).rcode == Rcode.REFUSED
+            assert second.seen == []
+
+
+async def test_failover_adds_response_codes_after_which_the_next_is_asked() -> None:
+    async with fake_upstream() as first, fake_upstream(FakeUpstream(helpful=True)) as second:
+        text = f"""forward . 127.0.0.1:{first.port} 127.0.0.1:{second.port} {{
+            policy sequential
+            failover NXDOMAIN
+        }}"""
+        async with forwarding(text) as forward:
+            assert addresses(await forward.ask("rcode-NXDOMAIN.example.")) == [GOOD]
+
+
+async def test_where_every_answer_is_one_of_failover_the_last_stands() -> None:
+    async with fake_upstream() as fake, forwarding(to(fake, "failover NXDOMAIN")) as forward:
+        response = await forward.ask("rcode-NXDOMAIN.example.")
+        assert (response.rcode, response.ede) == (Rcode.NXDOMAIN, None)
+
+
+async def test_answers_are_counted_by_upstream_and_rcode() -> None:
+    async with fake_upstream() as fake, forwarding(to(fake)) as forward:
+        for behaviour in ("www", "other", "rcode-NXDOMAIN"):
+            await forward.ask(f"{behaviour}.example.")
+        label = f"127.0.0.1:{fake.port}"
+        name = "coredns_proxy_request_duration_seconds_count"
+        assert value(forward, name, "forward", label, "NOERROR") == 2
+        assert value(forward, name, "forward", label, "NXDOMAIN") == 1
+        assert value(forward, "coredns_proxy_conn_cache_misses_total", "forward", label, "udp") == 3
+
+
+async def test_a_looping_upstream_is_left_alone() -> None:
+    async with fake_upstream() as fake, forwarding(to(fake)) as forward:
+        (upstream,) = forward.plugin.upstreams()
+        upstream.looping = True
+        response = await forward.ask("www.example.")
+        assert (response.rcode, fake.seen) == (Rcode.SERVFAIL, [])
+        assert response.ede is not None
+        assert response.ede.text == f"127.0.0.1:{fake.port} leads back here"
+
+
+async def test_what_was_learnt_outlives_a_reload() -> None:
+    async with fake_upstream(FakeUpstream(fold=True)) as fake, forwarding(to(fake)) as forward:
+        await forward.ask("some-letters.example.")
+        fake.seen.clear()
+        again = Forwarding(to(fake, "max_fails 7"), forward.lent)
+        assert again.plugin.upstreams() == forward.plugin.upstreams()
+        await again.ask("some-more-letters.example.")
+        assert [(seen.transport, seen.name.islower()) for seen in fake.seen] == [("udp", True)]
+
+
+async def test_metrics_of_a_stanza_are_there_before_anything_happens() -> None:
+    metrics = Metrics()
+    async with forwarding("forward . 192.0.2.1", metrics=metrics):
+        assert "coredns_forward_max_concurrent_rejects_total 0" in metrics.expose()
+        assert "coredns_forward_healthcheck_broken_total 0" in metrics.expose()
