@@ -23,6 +23,9 @@ ANY_PORT = -1
 
 LONGEST_LABEL = 63
 
+_DECIMALS = {str(number): number for number in range(256)}
+_LENGTHS = [bytes((number,)) for number in range(256)]
+
 
 class Kind(Enum):
     """A kind of object that is listed and watched: its path in the API, singular and plural."""
@@ -155,15 +158,20 @@ Object = Service | EndpointSlice | Namespace | Pod
 
 def pack(endpoints: list[Endpoint]) -> bytes:
     """Write endpoints as the octets that `EndpointSlice` keeps: each field behind a length octet."""
-    return b"".join(
-        bytes((len(field),)) + field
-        for endpoint in endpoints
-        for field in (endpoint.address, endpoint.hostname.encode(), endpoint.pod.encode())
-    )
+    written: list[bytes] = []
+    for address, hostname, pod in endpoints:
+        for field in (address, hostname.encode(), pod.encode()):
+            written += (_LENGTHS[len(field)], field)
+    return b"".join(written)
 
 
 def octets(address: str) -> bytes | None:
     """Return the octets of an IP address as text, or None where it is none."""
+    try:  # a large cluster has 100,000 such, and this is a quarter of the time
+        first, second, third, fourth = address.split(".")
+        return bytes((_DECIMALS[first], _DECIMALS[second], _DECIMALS[third], _DECIMALS[fourth]))
+    except (ValueError, KeyError):
+        pass
     try:
         return ip_address(address).packed
     except ValueError:

@@ -1,0 +1,72 @@
+"""Names of addresses: which zones hold them, and which names stand above some.
+
+Source: RFC 1035 section 3.5, RFC 3596 section 2.5, RFC 8020.
+"""
+
+from bisect import bisect_left, insort
+from collections.abc import Callable, Iterable
+from ipaddress import IPv6Address
+
+from svcdns.dns.name import IPV4_REVERSE, IPV6_REVERSE, Name, is_subdomain, labels
+
+_IPV4_OCTETS = 4
+_IPV6_OCTETS = 16
+_LOOPBACK_IPV4 = 127
+_LOOPBACK_IPV6 = IPv6Address("::1").packed
+_NIBBLES = frozenset(b"0123456789abcdef"[at : at + 1] for at in range(16))
+_OCTETS = {b"%d" % octet: f"{octet:02x}" for octet in range(256)}
+
+
+def is_reverse(name: Name) -> bool:
+    """Tell whether *name* is in-addr.arpa, ip6.arpa or below."""
+    return is_subdomain(name, IPV4_REVERSE) or is_subdomain(name, IPV6_REVERSE)
+
+
+def is_loopback(address: bytes) -> bool:
+    """Tell whether an address, as octets, means the host itself, so that nothing else can be found by it."""
+    return address[0] == _LOOPBACK_IPV4 if len(address) == _IPV4_OCTETS else address == _LOOPBACK_IPV6
+
+
+class PointedAddresses:
+    """The addresses that have names, in order, so that those with a common beginning stand together."""
+
+    def __init__(self, addresses: Iterable[bytes]) -> None:
+        self._known = set(addresses)
+        self._ordered: dict[int, list[bytes]] = {_IPV4_OCTETS: [], _IPV6_OCTETS: []}
+        for address in sorted(self._known):
+            self._ordered[len(address)].append(address)
+
+    def add(self, addresses: Iterable[bytes]) -> None:
+        """Put *addresses* in."""
+        for address in addresses:
+            if address not in self._known:
+                self._known.add(address)
+                insort(self._ordered[len(address)], address)
+
+    def any_below(self, name: Name, named: Callable[[bytes], bool]) -> bool:
+        """Tell whether a reverse name of an address stands below *name*; forget those no longer *named*."""
+        size = _IPV4_OCTETS if is_subdomain(name, IPV4_REVERSE) else _IPV6_OCTETS
+        digits = _digits(name, size)
+        if digits is None:
+            return False
+        ordered = self._ordered[size]
+        start = at = bisect_left(ordered, bytes.fromhex(digits.ljust(2 * size, "0")))
+        while at < len(ordered) and ordered[at].hex().startswith(digits):
+            if named(ordered[at]):
+                break
+            self._known.discard(ordered[at])
+            at += 1
+        del ordered[start:at]
+        return start < len(ordered) and ordered[start].hex().startswith(digits)
+
+
+def _digits(name: Name, size: int) -> str | None:
+    """Return the first hexadecimal digits of the addresses that stand below a reverse name, or None where none can."""
+    above = IPV4_REVERSE if size == _IPV4_OCTETS else IPV6_REVERSE
+    parts = labels(Name(name[: -len(above)] + b"\x00"))[::-1]
+    if size == _IPV4_OCTETS:
+        found = [_OCTETS.get(part) for part in parts]
+    else:
+        found = [part.decode() if part in _NIBBLES else None for part in parts]
+    digits = "".join(each for each in found if each is not None)
+    return None if None in found or len(digits) >= 2 * size else digits

@@ -1,0 +1,235 @@
+"""What one `kubernetes` directive answers from a cluster.
+
+What stands at a name is kept until the objects behind it change, so the answer to a question asked before costs two
+dictionary look-ups. No answer is older than the last event that the cluster took in: revisions are compared before.
+
+Source: RFC 1034 section 4.3.2, RFC 2308, RFC 6604.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from svcdns.dns.message import Ede, ExtendedError, Rcode, Response
+from svcdns.dns.name import ROOT, Name, parent
+from svcdns.dns.records import RRset, Rtype
+from svcdns.dns.zone import Node, Zone
+from svcdns.kube.cluster import Cluster
+from svcdns.kube.directory import EVERY_CHANGE, UNREAD, Directory, Options
+from svcdns.kube.objects import Key, Kind
+from svcdns.kube.reverse import is_reverse
+from svcdns.kube.schema import make_soa
+
+PLUGIN = "kubernetes"
+
+MAX_LINKS = 8
+"""How many CNAMEs are followed inside a zone."""
+
+MEMO_OCTETS = 32 * 2**20
+"""About how much memory kept answers may take; beyond it, all are forgotten."""
+
+MEMO_ABSENT = 4096
+"""How many names that do not exist are remembered, until the next change at most."""
+
+_ENTRY_OCTETS = 1500
+_RRSET_OCTETS = 300
+_RECORD_OCTETS = 60
+
+_DISPENSABLE = frozenset({Kind.ENDPOINT_SLICE, Kind.POD})
+_TRANSFERS = frozenset({Rtype.AXFR, Rtype.IXFR})
+_ADDRESS_TYPES = frozenset({Rtype.A, Rtype.AAAA})
+_ALIAS_TYPES = frozenset({Rtype.CNAME, Rtype.ANY})
+_REFUSED = Response(Rcode.REFUSED, plugin=PLUGIN)
+
+
+class Chase(NamedTuple):
+    """An answer that lacks what others know.
+
+    Attributes:
+        links: The CNAMEs from the question on.
+        target: Where the last of them leads.
+    """
+
+    links: tuple[RRset, ...]
+    target: Name
+
+
+class _Entry:
+    """What is kept under a name: its node, and by type the answers made of it."""
+
+    __slots__ = ("answers", "node", "octets", "zone")
+
+    def __init__(self, node: Node, zone: Name) -> None:
+        self.answers: dict[int, Response | Chase] = {}
+        self.node = node
+        self.octets = _ENTRY_OCTETS
+        self.zone = zone
+
+
+class View:
+    """Answers questions from a cluster.
+
+    Args:
+        cluster: The cluster.
+        options: What to show of it.
+        local: Returns the addresses that this server answers at, as octets.
+    """
+
+    def __init__(self, cluster: Cluster, options: Options, local: Callable[[], Sequence[bytes]]) -> None:
+        self._cluster = cluster
+        self._options = options
+        self._apexes = frozenset(options.zones)
+        self._directory = Directory(cluster, options, local)
+        self._revision = -1
+        self._late: frozenset[Kind] = frozenset()
+        self._zones: dict[Name, Zone] = {}
+        self._memo: dict[Name, _Entry] = {}
+        self._kept: dict[Key, list[Name]] = {}
+        self._octets = 0
+        self._absent: dict[Name, Response] = {}
+
+    def find(self, name: Name, rtype: int) -> Response | Chase | None:
+        """Answer a question; None where it is for the rest of the chain."""
+        if self._cluster.revision != self._revision:
+            self._catch_up()
+        entry = self._memo.get(name)
+        if entry is not None:
+            found = entry.answers.get(rtype)
+            if found is not None:
+                return found
+        return self._find(name, rtype, entry)
+
+    def _catch_up(self) -> None:
+        """Forget what the changes since the last question touched."""
+        cluster = self._cluster
+        touched = cluster.changes_since(self._revision)
+        self._revision = cluster.revision
+        unread = cluster.pending & cluster.denied & _DISPENSABLE
+        self._late = cluster.pending - unread
+        self._directory.unread = unread
+        self._directory.take_in(touched)
+        self._zones.clear()
+        self._absent.clear()
+        if touched is None:
+            self._forget_all()
+            return
+        for key in (EVERY_CHANGE, *touched):
+            for name in self._kept.pop(key, ()):
+                self._octets -= self._memo.pop(name).octets
+
+    def _find(self, name: Name, rtype: int, entry: _Entry | None) -> Response | Chase | None:
+        """Answer a question whose answer is not kept under its name."""
+        if rtype in _TRANSFERS and self._apex(name) is not None:
+            return _REFUSED
+        absent = self._absent.get(name)
+        if absent is not None:
+            return absent
+        apex = self._apex(name) if entry is None else entry.zone
+        if apex is None:
+            return None
+        zone = self._zone(apex)
+        if self._late:
+            return self._fail(name, zone, self._late)
+        if entry is None:
+            found = self._directory.look_up(name, zone)
+            if found.node is UNREAD:
+                return self._fail(name, zone, self._directory.unread)
+            if found.node is None:
+                return None if self._options.falls_through(name) else self._deny(name, zone)
+            entry = _Entry(found.node, apex)
+            if found.key is not None:
+                self._keep(name, entry, found.key)
+        return self._answer(name, rtype, entry, zone)
+
+    def _answer(self, name: Name, rtype: int, entry: _Entry, zone: Zone) -> Response | Chase:
+        """Answer from a node and keep the answer, but NODATA, which is one and the same for the whole zone."""
+        alias = entry.node.get(Rtype.CNAME)
+        if alias is None or rtype in _ALIAS_TYPES:
+            answer: Response | Chase = zone.answer(entry.node, rtype)
+        else:
+            answer = self._follow(alias.rrset, rtype, zone)
+        if answer is not zone.nodata and self._memo.get(name) is entry:
+            entry.answers[rtype] = answer
+            octets = _weigh(answer)
+            entry.octets += octets
+            self._octets += octets
+            if self._octets > MEMO_OCTETS:
+                self._forget_all()
+        return answer
+
+    def _follow(self, alias: RRset, rtype: int, zone: Zone) -> Response | Chase:
+        """Follow CNAMEs through a zone. A loop ends the chain, and so does what comes after too many links.
+
+        Others are asked for addresses alone: nobody looks for anything else behind an external name.
+        """
+        links: list[RRset] = []
+        while alias not in links and len(links) < MAX_LINKS:
+            links.append(alias)
+            target = Name(alias.rdatas[0])
+            outside = self._apex(target) != zone.apex
+            node = None if outside else self._directory.look_up(target, zone).node
+            if outside or (node is None and self._options.falls_through(target)):
+                if rtype in _ADDRESS_TYPES:
+                    return Chase(tuple(links), target)
+                break
+            if node is UNREAD:
+                return self._failure(zone, self._directory.unread)._replace(answer=tuple(links))
+            further = None if node is None else node.get(Rtype.CNAME)
+            if further is None:
+                last = zone.answer(node, rtype)
+                return last._replace(answer=(*links, *last.answer))
+            alias = further.rrset
+        return zone.nodata._replace(answer=tuple(links), authority=())
+
+    def _deny(self, name: Name, zone: Zone) -> Response:
+        """Answer that *name* does not exist, and remember it: search lists ask for such names again and again."""
+        if len(self._absent) == MEMO_ABSENT:
+            self._absent.clear()
+        self._absent[name] = zone.nxdomain
+        return zone.nxdomain
+
+    def _fail(self, name: Name, zone: Zone, kinds: frozenset[Kind]) -> Response | None:
+        """Answer what cannot be told without *kinds*; what an address is called, others may know."""
+        if is_reverse(zone.apex) and self._options.falls_through(name):
+            return None
+        return self._failure(zone, kinds)
+
+    def _failure(self, zone: Zone, kinds: frozenset[Kind]) -> Response:
+        missing = " and ".join(sorted(kind.value for kind in kinds))
+        return zone.nodata._replace(rcode=Rcode.SERVFAIL, ede=ExtendedError(Ede.NOT_READY, f"{missing} not listed yet"))
+
+    def _apex(self, name: Name) -> Name | None:
+        """Return the longest zone that holds *name*."""
+        while name not in self._apexes:
+            if name == ROOT:
+                return None
+            name = parent(name)
+        return name
+
+    def _zone(self, apex: Name) -> Zone:
+        """Return the current version of a zone."""
+        zone = self._zones.get(apex)
+        if zone is None:
+            zone = self._zones[apex] = Zone(make_soa(apex, self._options.ttl, self._cluster.serial), PLUGIN)
+        return zone
+
+    def _keep(self, name: Name, entry: _Entry, key: Key) -> None:
+        """Keep *entry* until what it depends on changes: behind a CNAME inside the cluster, that may be anything."""
+        alias = entry.node.get(Rtype.CNAME)
+        if alias is not None and self._apex(Name(alias.rrset.rdatas[0])) is not None:
+            key = EVERY_CHANGE
+        self._memo[name] = entry
+        self._kept.setdefault(key, []).append(name)
+        self._octets += entry.octets
+
+    def _forget_all(self) -> None:
+        self._memo.clear()
+        self._kept.clear()
+        self._octets = 0
+
+
+def _weigh(answer: Response | Chase) -> int:
+    """Return about how many octets of memory *answer* takes."""
+    rrsets = answer.links if isinstance(answer, Chase) else (*answer.answer, *answer.additional)
+    return _RRSET_OCTETS + sum(
+        _RRSET_OCTETS + len(rrset.rdatas) * _RECORD_OCTETS + 2 * len(rrset.octets) for rrset in rrsets
+    )

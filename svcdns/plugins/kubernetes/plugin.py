@@ -1,0 +1,118 @@
+"""The plugin: which query a view answers, which the rest of the chain, and what others know of an answer."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from ipaddress import ip_address
+
+import ifaddr
+
+from svcdns.chain import Environment, Handler, Plugin
+from svcdns.corefile import Directive
+from svcdns.dns.message import Query, Rcode, Response
+from svcdns.dns.name import Name, to_text
+from svcdns.kube.cluster import Cluster
+from svcdns.kube.schema import name_service
+from svcdns.kube.view import PLUGIN, Chase, View
+from svcdns.plugins.kubernetes.config import Folders, Settings, read_settings
+from svcdns.plugins.kubernetes.sources import Source, open_source
+
+log = logging.getLogger(__name__)
+
+
+def setup(directives: Sequence[Directive], environment: Environment) -> Plugin:
+    """Read the `kubernetes` directive of a server block."""
+    for directive in directives[1:]:
+        raise directive.error("found again in the server block, expected only once")
+    settings = read_settings(directives[0], environment.zones)
+    return Kubernetes(settings, open_source(directives[0], settings, environment), environment)
+
+
+class Kubernetes(Plugin):
+    """Answers from a view of a cluster.
+
+    Args:
+        settings: What the directive says.
+        source: What keeps the cluster current.
+        environment: What the application lends.
+    """
+
+    def __init__(self, settings: Settings, source: Source, environment: Environment) -> None:
+        self.startup_timeout = settings.startup_timeout
+        if isinstance(settings.source, Folders):
+            self.example = find_example(source.cluster, settings.options.primary)
+        self._source = source
+        self._find = View(source.cluster, settings.options, LocalAddresses(environment.listening)).find
+        self._resolve: Callable[[Query], Awaitable[Response]] = environment.resolve
+
+    async def handle(self, query: Query, rest: Handler) -> Response:
+        """Answer *query* if its name is the cluster's."""
+        found = self._find(query.name, query.rtype)
+        if isinstance(found, Response):
+            return found
+        if found is None:
+            return await rest(query)
+        return await self._chase(query, found)
+
+    async def run(self) -> None:
+        """Say so once if the first lists are not in by the time that they should be."""
+        await asyncio.sleep(self.startup_timeout)
+        if reason := self.unready:
+            log.warning("starting without a full view of the cluster: %s", reason)
+
+    @property
+    def unready(self) -> str:
+        """Which kinds of object are not listed yet, and what stands against it."""
+        pending = self._source.cluster.pending
+        if not pending:
+            return ""
+        missing = ", ".join(sorted(kind.value for kind in pending))
+        faults = [fault for kind, fault in self._source.faults().items() if kind in pending]
+        return f"no list of {missing} yet" + (f" ({'; '.join(faults)})" if faults else "")
+
+    async def _chase(self, query: Query, found: Chase) -> Response:
+        """Ask the whole server for the last step of an answer; the response code is that of the last step (RFC 6604).
+
+        A name that nobody here answers for, the client's resolver may know: to it the CNAME is a good answer.
+        """
+        last = await self._resolve(query._replace(name=found.target, depth=query.depth + len(found.links)))
+        if last.rcode == Rcode.REFUSED and not last.plugin:
+            return Response(answer=found.links, aa=True, plugin=PLUGIN)
+        answer = (*found.links, *(rrset for rrset in last.answer if rrset not in found.links))
+        return last._replace(answer=answer, additional=(), aa=True, ad=False, plugin=PLUGIN)
+
+
+def find_example(cluster: Cluster, zone: Name) -> str:
+    """Return a question that is answered with an address, rather one of the namespace ``default``; else nothing."""
+    services = [service for service in cluster.services.values() if service.addresses]
+    for service in sorted(services, key=lambda service: service.key[0] != "default"):
+        name = name_service(service.key, zone)
+        if name is not None:
+            return f"{to_text(name).removesuffix('.')} {'A' if len(service.addresses[0]) == 4 else 'AAAA'}"
+    return ""
+
+
+class LocalAddresses:
+    """The addresses that this server answers at, those of all interfaces where it listens at all.
+
+    Args:
+        listening: Returns the addresses and ports of the listeners.
+    """
+
+    def __init__(self, listening: Callable[[], Sequence[tuple[str, int]]]) -> None:
+        self._listening = listening
+        self._interfaces: tuple[bytes, ...] | None = None
+
+    def __call__(self) -> Sequence[bytes]:
+        """Return the addresses as octets, each once."""
+        bound = [ip_address(address.partition("%")[0]) for address, _ in self._listening()]
+        if bound and not any(address.is_unspecified for address in bound):
+            return list(dict.fromkeys(address.packed for address in bound))
+        if self._interfaces is None:
+            self._interfaces = tuple(dict.fromkeys(_list_interface_addresses()))
+        return self._interfaces
+
+
+def _list_interface_addresses() -> list[bytes]:
+    texts = [each.ip if isinstance(each.ip, str) else each.ip[0] for card in ifaddr.get_adapters() for each in card.ips]
+    return [ip_address(text).packed for text in texts]

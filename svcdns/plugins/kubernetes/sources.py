@@ -1,0 +1,71 @@
+"""Where a directive's objects come from, as resources that outlive a reload."""
+
+import logging
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from svcdns.chain import Environment
+from svcdns.corefile import Directive
+from svcdns.kube import controlplane
+from svcdns.kube.cluster import Cluster
+from svcdns.kube.manifests import Manifests
+from svcdns.kube.objects import Kind
+from svcdns.kube.source_config import ApiConfig
+from svcdns.kube.watch import ApiSource
+from svcdns.plugins.kubernetes.config import Folders, Settings
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A cluster, and what keeps it current.
+
+    Attributes:
+        cluster: The cluster.
+        run: Keeps it current until cancelled.
+        faults: Returns what keeps kinds from being current.
+    """
+
+    cluster: Cluster
+    run: Callable[[], Coroutine[Any, Any, None]]
+    faults: Callable[[], Mapping[Kind, str]]
+
+
+def open_source(directive: Directive, settings: Settings, environment: Environment) -> Source:
+    """Return the source that *settings* name: the one in use, where an earlier Corefile asked for the same.
+
+    Raises:
+        ConfigError: Manifests cannot be read, or it is not to be found out where the API server is.
+    """
+
+    def make() -> Source:
+        cluster = Cluster(settings.kinds, environment.wall)
+        if isinstance(settings.source, Folders):
+            return _open_folders(settings.source, settings, cluster)
+        try:
+            return _open_api(settings.source, cluster, environment)
+        except ValueError as error:
+            raise directive.error(str(error)) from error
+
+    return environment.keep(("kubernetes", *settings.of_source), make)
+
+
+def _open_folders(folders: Folders, settings: Settings, cluster: Cluster) -> Source:
+    """Read manifests, which must be right at the start."""
+    options = controlplane.Options(
+        settings.labels.selector,
+        settings.namespace_labels.selector,
+        folders.service_cidr,
+        folders.pod_cidr,
+        folders.loopback,
+    )
+    manifests = Manifests(folders.paths, options, settings.kinds, cluster, log.warning)
+    manifests.load()
+    return Source(cluster, manifests.run, dict)
+
+
+def _open_api(config: ApiConfig, cluster: Cluster, environment: Environment) -> Source:
+    source = ApiSource(config, cluster, environment.metrics, clock=environment.clock, wall=environment.wall)
+    return Source(cluster, source.run, lambda: source.faults)
