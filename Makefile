@@ -41,16 +41,18 @@ programs: $(VENV)/dev.stamp
 
 # Writes both locks anew from pyproject.toml.
 lock: $(VENV)/dev.stamp
-	$(LOCK) --group build pyproject.toml --output-file requirements.txt
-	$(LOCK) --group build --group dev --constraint requirements.txt pyproject.toml --output-file requirements-dev.txt
+	$(LOCK) pyproject.toml --output-file requirements.txt
+	$(LOCK) --group build --output-file requirements-build.txt
+	$(LOCK) --group dev --constraint requirements.txt --constraint requirements-build.txt pyproject.toml \
+		--output-file requirements-dev.txt
 
 $(BIN)/python:
 	@echo 'Setting up $(VENV); this takes a minute, once.'
 	@$(PYTHON) -m venv $(VENV) || { echo 'Python 3.11 with venv is needed: on Debian, apt-get install python3.11-venv' >&2; exit 1; }
 
-# What runs the server, from its lock.
-$(VENV)/run.stamp: requirements.txt pyproject.toml | $(BIN)/python
-	$(PIP) install --quiet --require-hashes -r requirements.txt
+# What runs the server, from its lock, and what installs the checkout.
+$(VENV)/run.stamp: requirements.txt requirements-build.txt pyproject.toml | $(BIN)/python
+	$(PIP) install --quiet --require-hashes -r requirements.txt -r requirements-build.txt
 	$(PIP) install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 

@@ -18,7 +18,7 @@ DO = 0x8000
 OPTION_KEEPALIVE = 11
 OPTION_EDE = 15
 
-_MOST_OPTIONS = 64  # clients send a handful; 16,000 empty ones in a TCP message would cost milliseconds
+_MOST_OPTIONS = 32  # clients send a handful; 16,000 empty ones in a TCP message would cost milliseconds
 _MOST_TEXT = 200  # with the longest question an error still fits 512 octets
 _FIXED = Struct("!HHBBHH")
 _OPTION = Struct("!HH")
@@ -52,7 +52,7 @@ def parse(octets: bytes, position: int) -> tuple[Opt, int]:
         The record and the position behind it.
 
     Raises:
-        WireError: The record, or an option in it, ends beyond its frame, or there are more than 64 options.
+        WireError: The record, or an option in it, ends beyond its frame, or there are more than 32 options.
 
     Source: RFC 6891 sections 6.1.2 and 6.1.3.
     """

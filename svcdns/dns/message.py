@@ -13,7 +13,6 @@ from svcdns.dns.name import ROOT, Name
 from svcdns.dns.records import OWNER_POINTER, RRset
 
 _HEADER_AND_QUESTION = 16
-_OPT = 11
 _POINTER = len(OWNER_POINTER)
 
 
@@ -148,10 +147,8 @@ class Response(NamedTuple):
 
 
 def uncompressed_size(query: Query, response: Response) -> int:
-    """Return how many octets *response* has without compression or truncation, which is what metrics and logs count."""
+    """Return how many octets *response* has without compression, truncation and OPT: what metrics and logs count."""
     size = _HEADER_AND_QUESTION + len(query.name)
-    if query.edns:
-        size += _OPT
     for rrset in response.answer + response.authority + response.additional:
         size += len(rrset.octets) + len(rrset.rdatas) * (len(rrset.owner) - _POINTER)
     return size

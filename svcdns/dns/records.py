@@ -20,6 +20,7 @@ OWNER_POINTER = b"\xc0\x0c"
 """A compression pointer to the question's name, which stands at offset 12 of every message that svcdns sends."""
 
 _FIXED = Struct("!HHIH")
+_BEFORE_RDATA = len(OWNER_POINTER) + _FIXED.size
 _SRV = Struct("!HHH")
 _SOA = Struct("!IIIII")
 _CHARACTER_STRING = 255
@@ -110,7 +111,7 @@ class RRset:
     def starting_at(self, first: int) -> "RRset":
         """Return the same records, turned so that the one at index *first* comes first, at little cost."""
         rdatas = self.rdatas
-        cut = first * (len(OWNER_POINTER) + _FIXED.size) + len(b"".join(rdatas[:first]))
+        cut = first * _BEFORE_RDATA + len(b"".join(rdatas[:first]))
         turned: RRset = object.__new__(RRset)
         turned.owner, turned.rtype, turned.ttl = self.owner, self.rtype, self.ttl
         turned.rdatas = rdatas[first:] + rdatas[:first]

@@ -120,7 +120,7 @@ def refusal(octets: bytes, rcode: int) -> bytes:
 def decode(octets: bytes) -> Envelope:
     """Read an answerable message of opcode QUERY.
 
-    Octets behind the message are counted and ignored. The work is bounded by the longest name and 64 EDNS options.
+    Octets behind the message are counted and ignored. The work is bounded by the longest name and 32 EDNS options.
 
     Raises:
         WireError: It is not one well-formed question with at most an OPT and a TSIG record.
@@ -151,19 +151,17 @@ def decode(octets: bytes) -> Envelope:
 
 def _skip_name(octets: bytes, position: int, *, compressed: bool = False) -> int:
     """Return the position behind a name; only one that is not the message's first has something to point to."""
-    start = position
+    window, end = octets[position : position + MAX_NAME], 0
     try:
-        while length := octets[position]:
+        while length := window[end]:
             if length > MAX_LABEL:
                 if compressed and length >= _POINTER:
-                    return position + 2
+                    return position + end + 2
                 raise WireError("a label is too long, or a pointer where none can be")
-            position += length + 1
-            if position - start >= MAX_NAME:
-                raise WireError("a name is over 255 octets")
+            end += length + 1
     except IndexError:
-        raise WireError("a name runs beyond the message") from None
-    return position + 1
+        raise WireError("a name is over 255 octets, or runs beyond the message") from None
+    return position + end + 1
 
 
 def _skip_data(octets: bytes, position: int, rtype: int) -> int:

@@ -8,6 +8,7 @@ Source: RFC 7766, RFC 7828, RFC 9210.
 
 import asyncio
 import socket
+import struct
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -55,6 +56,7 @@ class Limits:
 _BATCH = 64  # messages of one connection that are answered before others get their turn
 _LONG = 4096  # answers over this leave at once, so that what a slow reader makes us keep stays bounded
 _FULL = 0.8
+_RESET = struct.pack("ii", 1, 0)  # struct linger: on, without waiting
 
 
 class Connections:
@@ -219,9 +221,11 @@ class Connection(asyncio.Protocol):
             self._transport.get_extra_info("socket").shutdown(socket.SHUT_RD)
 
     def abort(self) -> None:
-        """Close at once."""
+        """Close at once, by a reset: the kernel is not to keep what the client does not read."""
         self._connections.forget(self)
-        self._transport.abort()
+        if not self.closed.done():
+            self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            self._transport.abort()
 
     def check(self, now: float, idle: float) -> None:
         """Close a connection whose time is up."""

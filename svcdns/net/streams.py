@@ -15,6 +15,7 @@ from svcdns.net.connections import Connection, Connections
 from svcdns.net.sockets import Answer, Respond
 
 _BATCH = 64  # connections that are accepted before others get their turn
+_LAST_BATCHES = 64  # accepted at a stop, for a flood must not delay it for ever
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +52,9 @@ class Streams:
         Args:
             grace: How long that may take, in seconds; then connections are closed as they are.
         """
-        self._accept()
+        for _ in range(_LAST_BATCHES):
+            if not self._accept():
+                break
         asyncio.get_running_loop().remove_reader(self._socket)
         if self._pause is not None:
             self._pause.cancel()
@@ -59,24 +62,26 @@ class Streams:
         await asyncio.gather(*self._arriving)
         await self._connections.finish(self.listener, grace)
 
-    def _accept(self) -> None:
+    def _accept(self) -> bool:
+        """Accept a batch of connections; tell whether there may be more."""
         loop = asyncio.get_running_loop()
         for _ in range(_BATCH):
             try:
                 accepted, _ = self._socket.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
-                return
+                return False
             except OSError as error:
                 pause = self._connections.limits.pause
                 log.warning("no TCP connection can be taken in for %g s: %s", pause, error.strerror)
                 self._connections.make_room()
                 loop.remove_reader(self._socket)
                 self._pause = loop.call_later(pause, self.start)
-                return
+                return False
             accepted.setblocking(False)  # noqa: FBT003 - its only argument
             arriving = loop.create_task(loop.connect_accepted_socket(self._connection, accepted))
             self._arriving.add(arriving)
             arriving.add_done_callback(self._arriving.discard)
+        return True
 
     def _connection(self) -> Connection:
         return Connection(self._connections, self.listener, self._answer)

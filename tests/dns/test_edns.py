@@ -44,9 +44,9 @@ def test_an_opt_record_is_read(payload: int, rcode: int, do: bool, options: list
         octets.opt(option(3) + b"\x00"),
         octets.opt(option(3, b"", length=1)),
         octets.opt(option(3, b"abc", length=65535)),
-        octets.opt(option(3) * 65),
+        octets.opt(option(3) * 33),
     ],
-    ids=["fixed", "rdlen", "rdlen 8 of 7", "1", "2", "3", "1 behind", "option 1 of 0", "option 65535", "65 options"],
+    ids=["fixed", "rdlen", "rdlen 8 of 7", "1", "2", "3", "1 behind", "option 1 of 0", "option 65535", "33 options"],
 )
 def test_an_opt_record_that_breaks_its_frame_is_refused(wire: bytes) -> None:
     with pytest.raises(WireError):
@@ -57,8 +57,8 @@ def test_an_empty_last_option_is_seen() -> None:
     assert edns.parse(octets.opt(option(10, b"12345678") + option(11)), 1)[0].options == (10, 11)
 
 
-def test_64_options_are_read() -> None:
-    assert edns.parse(octets.opt(option(65001) * 64), 1)[0].options == (65001,) * 64
+def test_32_options_are_read() -> None:
+    assert edns.parse(octets.opt(option(65001) * 32), 1)[0].options == (65001,) * 32
 
 
 def test_options_of_other_versions_are_not_looked_at() -> None:
@@ -73,7 +73,7 @@ def test_dnspython_reads_the_opt_record_that_we_write(rcode: int, do: bool) -> N
     assert message.rcode() & 0xFF0 == rcode & 0xFF0
 
 
-@given(st.sampled_from(Ede), st.text(max_size=60))
+@given(st.sampled_from(Ede), st.text(st.characters(exclude_categories=["Cc", "Cs"]), max_size=50))
 def test_dnspython_reads_the_extended_error_that_we_write(code: Ede, text: str) -> None:
     message = read_back(edns.build(Rcode.SERVFAIL, edns.extended_error(ExtendedError(code, text))))
     (found,) = message.extended_errors()

@@ -1,0 +1,7 @@
+"""``python -m svcdns``."""
+
+import sys
+
+from svcdns.cli import main
+
+sys.exit(main())

@@ -1,0 +1,188 @@
+"""A Corefile made into what serves it: chains of plugins, routes to them, pages of the side ports.
+
+Nothing is opened or started here, so a Corefile that cannot be used leaves no trace.
+"""
+
+from collections.abc import Awaitable, Callable, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, TypeVar
+
+from svcdns import plugins
+from svcdns.admin import Page
+from svcdns.chain import Environment, Plugin, Resource, Spawn, chain
+from svcdns.corefile import DEFAULT_PORTS, Corefile, Key, ServerBlock
+from svcdns.dns.message import Query, Response
+from svcdns.dns.name import Name, from_text
+from svcdns.metrics import Metrics
+from svcdns.responder import Route, refuse
+
+T = TypeVar("T")
+R = TypeVar("R", bound=Resource)
+
+EVERYWHERE = ""
+"""The address of listeners at all addresses."""
+
+
+class Endpoint(NamedTuple):
+    """Where a listener is: an IP address or `EVERYWHERE`, and a port."""
+
+    address: str
+    port: int
+
+    @property
+    def label(self) -> str:
+        """What metrics call it."""
+        shown = f"[{self.address}]" if ":" in self.address else self.address
+        return f"dns://{shown}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Lent:
+    """What the process lends to every server block; see `chain.Environment`."""
+
+    clock: Callable[[], float]
+    wall: Callable[[], float]
+    metrics: Metrics
+    resolve: Callable[[Query], Awaitable[Response]]
+    spawn: Spawn
+    unready: Callable[[], dict[str, str]]
+    listening: Callable[[], Sequence[tuple[str, int]]]
+    look_again: Callable[[], None]
+    stopping: Callable[[], bool]
+
+
+@dataclass(slots=True)
+class Block:
+    """A server block with its plugins, by name and in the order of the chain."""
+
+    written: ServerBlock
+    zones: tuple[Name, ...]
+    plugins: list[tuple[str, Plugin]] = field(default_factory=list)
+    addresses: list[str] = field(default_factory=list)
+
+    @property
+    def recursive(self) -> bool:
+        """Whether one of the plugins asks other servers."""
+        return any(plugin.recursive for _, plugin in self.plugins)
+
+    def place(self) -> Hashable:
+        """Return what tells the block from all others, in this Corefile and in the next."""
+        return tuple((key.scheme, key.zone, key.port) for key in self.written.keys), tuple(self.addresses)
+
+    def find(self, interface: type[T]) -> T | None:
+        """Return the first plugin that is an instance of *interface*."""
+        return next((plugin for _, plugin in self.plugins if isinstance(plugin, interface)), None)
+
+
+@dataclass(slots=True)
+class Assembly:
+    """All that one Corefile asks for.
+
+    Attributes:
+        corefile: The Corefile.
+        blocks: Its server blocks.
+        routes: Which block takes which zone, by listener.
+        pages: The HTTP pages by address and path.
+        resources: What outlives a reload, by key.
+    """
+
+    corefile: Corefile
+    blocks: list[Block] = field(default_factory=list)
+    routes: dict[Endpoint, dict[Name, Route]] = field(default_factory=dict)
+    pages: dict[str, dict[str, Page]] = field(default_factory=dict)
+    resources: dict[Hashable, Resource] = field(default_factory=dict)
+
+    def plugins(self) -> Iterator[tuple[str, Plugin]]:
+        """Yield every plugin of every block with its name."""
+        for block in self.blocks:
+            yield from block.plugins
+
+    def unready(self) -> dict[str, str]:
+        """Return the names of plugins that cannot answer yet, each with its reasons."""
+        reasons: dict[str, list[str]] = {}
+        for name, plugin in self.plugins():
+            if reason := plugin.unready:
+                reasons.setdefault(name, []).append(reason)
+        return {name: "; ".join(found) for name, found in reasons.items()}
+
+
+def assemble(corefile: Corefile, lent: Lent, held: Mapping[Hashable, Resource], port: int) -> Assembly:
+    """Set up the plugins of every server block.
+
+    Args:
+        corefile: What to make.
+        lent: What the process lends.
+        held: Resources of the Corefile in force, which live on where they are asked for again.
+        port: The port of keys that name none.
+
+    Raises:
+        ConfigError: A directive cannot be used, or two blocks would answer for the same zone at the same place.
+    """
+    assembly = Assembly(corefile)
+    for written in corefile.blocks:
+        block = Block(written, tuple(from_text(zone) for zone in written.zones))
+        assembly.blocks.append(block)
+        environment = _environment(assembly, block, lent, held)
+        for name in plugins.PLUGINS:
+            directives = written.named(name)
+            if directives or name in plugins.UNASKED:
+                made = plugins.load(name).setup(directives, environment)
+                block.plugins += [(name, each) for each in ([made] if isinstance(made, Plugin) else made)]
+        _route(assembly, block, port)
+    return assembly
+
+
+def _environment(assembly: Assembly, block: Block, lent: Lent, held: Mapping[Hashable, Resource]) -> Environment:
+    def keep(key: Hashable, make: Callable[[], R], /) -> R:
+        if key not in assembly.resources:
+            assembly.resources[key] = held[key] if key in held else make()
+        return assembly.resources[key]  # type: ignore[return-value]  # a key names one type of resource
+
+    def serve(address: str, path: str, page: Page, /) -> None:
+        assembly.pages.setdefault(address, {})[path] = page
+
+    return Environment(
+        zones=block.zones,
+        place=block.place,
+        recursive=lambda: block.recursive,
+        clock=lent.clock,
+        wall=lent.wall,
+        metrics=lent.metrics,
+        resolve=lent.resolve,
+        spawn=lent.spawn,
+        find=block.find,
+        keep=keep,
+        serve=serve,
+        unready=lent.unready,
+        listen=block.addresses.extend,
+        listening=lent.listening,
+        look_again=lent.look_again,
+        stopping=lent.stopping,
+    )
+
+
+def _route(assembly: Assembly, block: Block, port: int) -> None:
+    """Lead the block's zones to its chain, at each of its addresses."""
+    handler = chain([plugin for _, plugin in block.plugins], refuse)
+    for key in block.written.keys:
+        zone = from_text(key.zone)
+        for address in block.addresses or [EVERYWHERE]:
+            endpoint = Endpoint(address, _port(key, port))
+            _check_overlap(assembly, key, endpoint)
+            routes = assembly.routes.setdefault(endpoint, {})
+            if zone in routes:
+                raise key.error(f"{key.zone} is served at port {endpoint.port} by a server block above, expected once")
+            routes[zone] = Route(zone, handler, block.recursive)
+
+
+def _check_overlap(assembly: Assembly, key: Key, endpoint: Endpoint) -> None:
+    """Refuse one port both at all addresses and at some: the kernel would give it to the first alone."""
+    for other in assembly.routes:
+        if other.port == endpoint.port != 0 and (other.address == EVERYWHERE) != (endpoint.address == EVERYWHERE):
+            raise key.error(f"port {endpoint.port} is listened on both with and without 'bind', expected one of them")
+
+
+def _port(key: Key, default: int) -> int:
+    if key.port is not None:
+        return key.port
+    return default if key.scheme == "dns" else DEFAULT_PORTS[key.scheme]

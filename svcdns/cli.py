@@ -1,0 +1,74 @@
+"""The command line: CoreDNS's flags, and what ends a start."""
+
+import argparse
+import asyncio
+import os
+import platform
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+from svcdns import logs
+from svcdns.app import App, Settings, handle_signals
+from svcdns.errors import SvcdnsError
+from svcdns.plugins import DIRECTIVES
+
+_LONGEST_PORT = 65535
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run svcdns and return its exit code: 0 after a stop, 1 for all that ends a start, 2 for wrong flags."""
+    flags = _parser().parse_args(arguments)
+    if flags.version:
+        print(describe())
+        return 0
+    if flags.plugins:
+        print("Server types:\n  dns\n\nOther plugins:")
+        print("\n".join(f"  dns.{name}" for name in sorted(DIRECTIVES)))
+        return 0
+    listener = logs.start()
+    try:
+        if flags.pidfile:
+            Path(flags.pidfile).write_text(f"{os.getpid()}\n", encoding="ascii")
+        asyncio.run(_serve(Settings(flags.conf, flags.port), quiet=flags.quiet))
+    except (SvcdnsError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    finally:
+        listener.stop()
+    return 0
+
+
+def describe() -> str:
+    """Return name and version, and what they run on."""
+    machine = platform.machine()
+    return f"svcdns-{version('svcdns')}\n{sys.platform}/{machine}, python{platform.python_version()}"
+
+
+async def _serve(settings: Settings, *, quiet: bool) -> None:
+    app = App(settings)
+    await app.start()
+    handle_signals(app)
+    if not quiet:
+        print("\n".join([*app.zones(), describe(), *app.examples()]), flush=True)
+    await app.serve()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="svcdns", description=__doc__, allow_abbrev=False)
+    parser.add_argument("-conf", "--conf", default="Corefile", metavar="FILE", help="Corefile to load; stdin reads it")
+    parser.add_argument(
+        "-dns.port", "--dns.port", "-p", dest="port", type=_port, default=53, metavar="PORT", help="default port"
+    )
+    parser.add_argument("-pidfile", "--pidfile", metavar="FILE", help="where to write the process id")
+    parser.add_argument("-plugins", "--plugins", action="store_true", help="list the plugins")
+    parser.add_argument("-quiet", "--quiet", action="store_true", help="print nothing at the start")
+    parser.add_argument("-version", "--version", action="store_true", help="show the version")
+    return parser
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > _LONGEST_PORT:
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected a port from 0 to {_LONGEST_PORT}")
+    return int(text)

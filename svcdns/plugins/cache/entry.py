@@ -1,0 +1,166 @@
+"""What is kept of an answer: which ones may be, for how long, and what they say as time goes by.
+
+Source: RFC 2181 sections 5.2 and 8, RFC 2308 sections 5 and 7, RFC 8767 section 4, RFC 9520 section 3.2.
+"""
+
+from collections.abc import Callable
+from enum import Enum
+
+from svcdns.dns.message import Ede, ExtendedError, Query, Rcode, Response
+from svcdns.dns.records import RRset, Rtype
+from svcdns.plugins.cache.config import Side
+
+PLUGIN = "cache"
+
+STALE_TTL = 30
+
+_MINIMUM = 4
+_FAILURES = frozenset({Rcode.SERVFAIL, Rcode.NOTIMP})
+_OWN_TROUBLES = frozenset({Ede.OTHER, Ede.NOT_READY})
+_CACHED_ERROR = ExtendedError(Ede.CACHED_ERROR)
+_STALE_ANSWER = ExtendedError(Ede.STALE_ANSWER)
+_STALE_NXDOMAIN = ExtendedError(Ede.STALE_NXDOMAIN)
+
+_ENTRY_SIZE = 1200
+_RRSET_SIZE = 300
+_RDATA_SIZE = 48
+"""Octets of memory that an entry, one of its record sets and one of its records take beside the data."""
+
+
+class Kind(Enum):
+    """What an answer says."""
+
+    SUCCESS = "success"
+    DENIAL = "denial"
+    FAILURE = "failure"
+
+
+class Entry:
+    """An answer that is kept.
+
+    Args:
+        kind: What it says.
+        response: The answer, as it is told when nothing of its time has passed.
+        lifetime: How many seconds it may be told.
+        now: Monotonic time in seconds.
+
+    Attributes:
+        kind: What it says.
+        response: The answer as it was at first.
+        lifetime: How many seconds it may be told.
+        expires: When it may be told no more.
+        size: About how many octets of memory it takes.
+        retry_at: When it may be fetched again, since a fetch failed.
+        hits: How often it was told without a gap between.
+        last_hit: When it was told last.
+    """
+
+    __slots__ = (
+        "_age",
+        "_aged",
+        "_stored",
+        "expires",
+        "hits",
+        "kind",
+        "last_hit",
+        "lifetime",
+        "response",
+        "retry_at",
+        "size",
+    )
+
+    def __init__(self, kind: Kind, response: Response, lifetime: float, now: float) -> None:
+        self.kind = kind
+        self.response = response
+        self.lifetime = lifetime
+        self.expires = now + lifetime
+        self.retry_at = now
+        self.size = _ENTRY_SIZE + sum(map(_size, response.answer + response.authority + response.additional))
+        self._stored = now
+        self._age = 0
+        self._aged = response
+        self.hits = 0
+        self.last_hit = now
+
+    def at(self, now: float) -> Response:
+        """Return the answer with its TTLs counted down; made once a second."""
+        age = int(now - self._stored)
+        if age != self._age:
+            self._aged = _map(self.response, lambda rrset: rrset.with_ttl(rrset.ttl - age))
+            self._age = age
+        return self._aged
+
+    def stale(self) -> Response:
+        """Return the answer as it is told after its time, and say so (RFC 8767 section 4)."""
+        ede = _STALE_NXDOMAIN if self.response.rcode == Rcode.NXDOMAIN else _STALE_ANSWER
+        return _map(self.response, lambda rrset: rrset.with_ttl(STALE_TTL))._replace(ede=ede)
+
+    def hit(self, now: float, gap: float) -> int:
+        """Note that the answer was told, and return how often it was with at most *gap* seconds between."""
+        self.hits = self.hits + 1 if now - self.last_hit < gap else 1
+        self.last_hit = now
+        return self.hits
+
+    def succeed(self, before: "Entry") -> None:
+        """Go on counting hits where the entry *before* ends."""
+        self.hits = before.hits
+        self.last_hit = before.last_hit
+
+
+def classify(query: Query, response: Response) -> Kind | None:
+    """Return what *response* says; None for what nobody may keep.
+
+    That is a denial without SOA (RFC 2308 section 5), a referral, a chain of CNAMEs without an end, other errors, and a
+    SERVFAIL that tells of a trouble of our own.
+    """
+    if response.rcode in _FAILURES:
+        own = response.ede is not None and response.ede.code in _OWN_TROUBLES
+        return None if own else Kind.FAILURE
+    found = any(query.rtype in (rrset.rtype, Rtype.ANY) for rrset in response.answer)
+    if response.rcode == Rcode.NOERROR and found:
+        return Kind.SUCCESS
+    if response.rcode in {Rcode.NOERROR, Rcode.NXDOMAIN} and any(map(_is_soa, response.authority)):
+        return Kind.DENIAL
+    return None
+
+
+def make_entry(kind: Kind, response: Response, side: Side, now: float) -> Entry | None:
+    """Make an entry of an answer or a denial; None where its time is 0."""
+
+    def limit(rrset: RRset) -> RRset:
+        return rrset.with_ttl(max(min(rrset.ttl, side.longest), side.shortest))
+
+    if kind is Kind.DENIAL:
+        response = response._replace(authority=tuple(map(_limit_denial, response.authority)))
+    kept = _map(response, limit)._replace(aa=False, ede=None, plugin=PLUGIN, error=None)
+    lifetime = min(rrset.ttl for rrset in kept.answer + kept.authority + kept.additional)
+    return Entry(kind, kept, lifetime, now) if lifetime > 0 else None
+
+
+def make_failure(response: Response, seconds: float, now: float) -> Entry:
+    """Make an entry of a failure (RFC 9520 section 3.2)."""
+    return Entry(Kind.FAILURE, Response(response.rcode, ede=_CACHED_ERROR, plugin=PLUGIN), seconds, now)
+
+
+def _is_soa(rrset: RRset) -> bool:
+    return rrset.rtype == Rtype.SOA
+
+
+def _limit_denial(rrset: RRset) -> RRset:
+    """Return an SOA record set with the time that it allows a denial, any other as it is (RFC 2308 section 5)."""
+    return rrset.with_ttl(min(rrset.ttl, int.from_bytes(rrset.rdatas[0][-_MINIMUM:]))) if _is_soa(rrset) else rrset
+
+
+def _map(response: Response, change: Callable[[RRset], RRset]) -> Response:
+    return response._replace(
+        answer=tuple(map(change, response.answer)),
+        authority=tuple(map(change, response.authority)),
+        additional=tuple(map(change, response.additional)),
+    )
+
+
+def _size(rrset: RRset) -> int:
+    """Return about how many octets of memory a record set takes, with its copy of the current age."""
+    return (
+        _RRSET_SIZE + len(rrset.owner) + 2 * len(rrset.octets) + sum(_RDATA_SIZE + len(each) for each in rrset.rdatas)
+    )

@@ -1,0 +1,164 @@
+"""The plugin: what is told from the cache, what is asked for, what is kept."""
+
+import asyncio
+import math
+from asyncio import Task
+from collections.abc import Sequence
+
+from svcdns.chain import Environment, Handler, Plugin, only
+from svcdns.corefile import Directive
+from svcdns.dns.message import Query, Rcode, Response
+from svcdns.dns.name import ROOT, Name, is_subdomain, to_text
+from svcdns.plugins.cache.config import Prefetch, Settings, Stale, parse
+from svcdns.plugins.cache.counters import Counters
+from svcdns.plugins.cache.entry import Entry, Kind, classify, make_entry, make_failure
+from svcdns.plugins.cache.table import Key, Store
+
+RECHECK = 30.0
+"""How many seconds pass until an answer whose fetch failed is fetched again (RFC 8767 section 5)."""
+
+_USEFUL = frozenset({Rcode.NOERROR, Rcode.NXDOMAIN})
+
+
+def setup(directives: Sequence[Directive], environment: Environment) -> Plugin:
+    """Read ``cache``."""
+    settings = parse(only(directives))
+    capacities = (settings.success.capacity, settings.denial.capacity)
+    store = environment.keep(("cache", environment.place(), settings.zones, capacities), lambda: Store(*capacities))
+    return Cache(settings, environment, store)
+
+
+class Cache(Plugin):
+    """Keeps answers.
+
+    Args:
+        settings: What the directive says.
+        environment: What the application lends.
+        store: What is kept.
+    """
+
+    def __init__(self, settings: Settings, environment: Environment, store: Store) -> None:
+        self._settings = settings
+        self._store = store
+        self._clock = environment.clock
+        self._spawn = environment.spawn
+        self._metrics = environment.metrics
+        self._label = ",".join(to_text(zone) for zone in settings.zones or environment.zones)
+        self._counters: dict[str, Counters] = {}
+        self._fetches: dict[Key, Task[Response]] = {}
+
+    async def handle(self, query: Query, rest: Handler) -> Response:
+        """Answer *query* with what is kept, else with what the rest of the chain answers."""
+        settings = self._settings
+        if settings.zones and not _within(query.name, settings.zones):
+            return await rest(query)
+        counters = self._counters.get(query.listener.label) or self._count(query.listener.label)
+        counters.requests.value += 1
+        key = (query.name, query.rtype, query.do, query.cd)
+        now = self._clock()
+        entry = self._find(key, now)
+        if entry is None:
+            counters.misses.value += 1
+            return self._keep(query, await rest(query))
+        hits = counters.success_hits if entry.kind is Kind.SUCCESS else counters.denial_hits
+        hits.value += 1
+        if now >= entry.expires and settings.stale is not None:
+            return await self._answer_stale(entry, settings.stale, query, rest)
+        if settings.prefetch is not None and _is_due(entry, settings.prefetch, now):
+            counters.prefetches.value += 1
+            self._fetch(entry, query, rest)
+        return entry.response if settings.keepttl else entry.at(now)
+
+    def keep(self, query: Query, response: Response) -> None:
+        """Keep the answer to *query*, which came when nobody waited for it any more."""
+        if not self._settings.zones or _within(query.name, self._settings.zones):
+            self._keep(query, response)
+
+    def _find(self, key: Key, now: float) -> Entry | None:
+        """Return what is kept and may be told, fresh before stale; a failure only where there is neither."""
+        entry = self._store.success.get(key)
+        if entry is not None and now < entry.expires:
+            return entry
+        denial = self._store.denial.get(key)
+        if denial is not None and now < denial.expires and denial.kind is Kind.DENIAL:
+            return denial
+        stale = self._settings.stale
+        if stale is not None:
+            for expired in (entry, denial):
+                if expired is not None and expired.kind is not Kind.FAILURE and now < expired.expires + stale.period:
+                    return expired
+        return denial if denial is not None and now < denial.expires else None
+
+    def _keep(self, query: Query, response: Response) -> Response:
+        """Keep *response*, and return it with the TTLs that it is kept with."""
+        settings, store, now = self._settings, self._store, self._clock()
+        key = (query.name, query.rtype, query.do, query.cd)
+        kind = classify(query, response)
+        if kind is None:
+            return response
+        if kind is Kind.FAILURE:
+            if settings.servfail and self._find(key, now) is None:
+                store.denial.put(key, make_failure(response, settings.servfail, now))
+            return response
+        successful = kind is Kind.SUCCESS
+        side = settings.success if successful else settings.denial
+        entry = None if _within(query.name, side.disabled) else make_entry(kind, response, side, now)
+        if entry is None:
+            return response
+        table, other = (store.success, store.denial) if successful else (store.denial, store.success)
+        other.drop(key)
+        table.put(key, entry)
+        for counters in self._counters.values():
+            counters.note_evictions()
+        kept = entry.response
+        return response._replace(answer=kept.answer, authority=kept.authority, additional=kept.additional, aa=False)
+
+    async def _answer_stale(self, entry: Entry, stale: Stale, query: Query, rest: Handler) -> Response:
+        """Answer with what has expired, unless the rest of the chain does better in time (RFC 8767 section 5)."""
+        counters = self._counters[query.listener.label]
+        if self._clock() >= entry.retry_at:
+            fetch = self._fetch(entry, query, rest)
+            if stale.timeout is not None:
+                await asyncio.wait((fetch,), timeout=stale.timeout)
+                if _is_useful(fetch):
+                    return fetch.result()
+            else:
+                counters.prefetches.value += 1
+        counters.stale.value += 1
+        return entry.stale()
+
+    def _fetch(self, entry: Entry, query: Query, rest: Handler) -> Task[Response]:
+        """Ask the rest of the chain again for what *entry* says, unless that is under way."""
+        key = (query.name, query.rtype, query.do, query.cd)
+        fetch = self._fetches.get(key)
+        if fetch is None:
+            fetch = self._fetches[key] = self._spawn(self._ask(query, rest))
+            fetch.add_done_callback(lambda done: self._end(key, entry, done))
+        return fetch
+
+    async def _ask(self, query: Query, rest: Handler) -> Response:
+        return self._keep(query, await rest(query))
+
+    def _end(self, key: Key, entry: Entry, fetch: Task[Response]) -> None:
+        del self._fetches[key]
+        if not _is_useful(fetch):
+            entry.retry_at = self._clock() + RECHECK
+
+    def _count(self, server: str) -> Counters:
+        counters = self._counters[server] = Counters(self._metrics, server, self._label, self._store)
+        return counters
+
+
+def _within(name: Name, zones: Sequence[Name]) -> bool:
+    return any(zone == ROOT or is_subdomain(name, zone) for zone in zones)
+
+
+def _is_due(entry: Entry, prefetch: Prefetch, now: float) -> bool:
+    """Note a hit, and tell whether the entry is to be fetched again."""
+    popular = entry.hit(now, prefetch.gap) >= prefetch.amount
+    return popular and entry.expires - now <= math.ceil(prefetch.fraction * entry.lifetime) and now >= entry.retry_at
+
+
+def _is_useful(fetch: Task[Response]) -> bool:
+    """Tell whether a fetch has ended with an answer to the question."""
+    return fetch.done() and not fetch.cancelled() and fetch.exception() is None and fetch.result().rcode in _USEFUL

@@ -1,0 +1,166 @@
+"""The command line as a user meets it: a process, its exit code and what it prints."""
+
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import dns.exception
+import dns.message
+import dns.query
+import pytest
+
+COREFILE = """
+.:0 {
+    bind 127.0.0.1
+    errors
+}
+"""
+
+
+def run(*arguments: str, text: str | None = None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "svcdns", *arguments]
+    return subprocess.run(command, input=text, capture_output=True, text=True, timeout=60, check=False)
+
+
+@contextmanager
+def running(*arguments: str, text: str | None = None) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-m", "svcdns", *arguments]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.STDOUT, text=True) as process:
+        assert process.stdin is not None
+        process.stdin.write(text or "")
+        process.stdin.close()
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.kill()
+
+
+def served_port(process: subprocess.Popen[str]) -> int:
+    """Read the banner up to its version line and return the port of the first zone."""
+    assert process.stdout is not None
+    zone = ""
+    for line in process.stdout:
+        zone = zone or line
+        if line.startswith("svcdns-"):
+            break
+    return int(zone.split(" ")[0].rpartition(":")[2])
+
+
+def answers(port: int) -> bool:
+    query = dns.message.make_query("example.", "A")
+    return dns.query.udp(query, "127.0.0.1", port=port, timeout=5).id == query.id
+
+
+def free_port() -> int:
+    """Return a port that nobody has, neither over UDP nor over TCP."""
+    with socket.create_server(("127.0.0.1", 0)) as tcp, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+        udp.bind(tcp.getsockname())
+        return int(tcp.getsockname()[1])
+
+
+def wait_for_answer(port: int) -> None:
+    """Ask until somebody answers, for 20 seconds at most; an unanswered question takes a tenth of one."""
+    query = dns.message.make_query("example.", "A")
+    for _ in range(200):
+        with suppress(dns.exception.Timeout):
+            dns.query.udp(query, "127.0.0.1", port=port, timeout=0.1)
+            return
+    pytest.fail("nobody answers")
+
+
+@pytest.fixture
+def corefile(tmp_path: Path) -> Path:
+    path = tmp_path / "Corefile"
+    path.write_text(COREFILE)
+    return path
+
+
+def test_version_prints_name_and_version() -> None:
+    done = run("-version")
+    assert done.returncode == 0
+    assert done.stdout.startswith("svcdns-")
+
+
+def test_plugins_lists_every_directive() -> None:
+    done = run("-plugins")
+    assert done.returncode == 0
+    assert "  dns.kubernetes\n" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"), [(["-nonsense"], 2), (["-p", "70000"], 2), (["-conf", "/no/such/Corefile"], 1)]
+)
+def test_flags_and_files_that_cannot_be_used_end_the_start(arguments: list[str], code: int) -> None:
+    done = run(*arguments)
+    assert done.returncode == code
+    assert "Traceback" not in done.stderr
+
+
+def test_a_missing_corefile_is_named() -> None:
+    assert "/no/such/Corefile" in run("-conf", "/no/such/Corefile").stderr
+
+
+def test_an_unknown_directive_names_file_line_and_the_nearest_word(tmp_path: Path) -> None:
+    path = tmp_path / "Corefile"
+    path.write_text(". {\n    erors\n}\n")
+    done = run("-conf", str(path))
+    assert done.returncode == 1
+    assert f"{path}:2" in done.stderr
+    assert "'errors'" in done.stderr
+
+
+def test_a_corefile_without_server_blocks_is_refused() -> None:
+    done = run("-conf", "stdin", text="# nothing\n")
+    assert done.returncode == 1
+    assert "server block" in done.stderr
+
+
+@pytest.mark.parametrize("kind", [socket.SOCK_DGRAM, socket.SOCK_STREAM])
+def test_a_port_in_use_is_one_clear_line(kind: socket.SocketKind) -> None:
+    with socket.socket(socket.AF_INET, kind) as taken:
+        taken.bind(("127.0.0.1", 0))
+        if kind is socket.SOCK_STREAM:
+            taken.listen()
+        port = taken.getsockname()[1]
+        done = run("-conf", "stdin", "-p", str(port), text=". {\n bind 127.0.0.1\n}\n")
+    assert done.returncode == 1
+    assert f"127.0.0.1:{port}" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_is_clean(corefile: Path, number: signal.Signals) -> None:
+    with running("-conf", str(corefile)) as process:
+        assert answers(served_port(process))
+        process.send_signal(number)
+        assert process.wait(20) == 0
+
+
+def test_hangup_is_ignored_and_the_pid_is_written(corefile: Path, tmp_path: Path) -> None:
+    pidfile = tmp_path / "pid"
+    with running("-conf", str(corefile), "-pidfile", str(pidfile)) as process:
+        port = served_port(process)
+        assert int(pidfile.read_text()) == process.pid
+        process.send_signal(signal.SIGHUP)
+        assert answers(port)
+
+
+def test_standard_input_can_be_the_corefile() -> None:
+    with running("-conf", "stdin", text=COREFILE) as process:
+        assert answers(served_port(process))
+
+
+def test_quiet_prints_nothing_at_the_start() -> None:
+    port = free_port()
+    with running("-conf", "stdin", "-quiet", "-p", str(port), text=". {\n bind 127.0.0.1\n}\n") as process:
+        wait_for_answer(port)
+        process.terminate()
+        assert process.stdout is not None
+        lines = process.stdout.read().splitlines()
+    assert lines == ["[INFO] SIGTERM: shutting down"]
