@@ -66,7 +66,7 @@ class Responder:
     def __init__(self, routes: Mapping[Name, Route], spawn: Spawn, drop: Drop, counters: Counters) -> None:
         self._routes = routes
         self._everything = routes[ROOT] if set(routes) == {ROOT} else None
-        self._longest = max(map(len, routes), default=0)
+        self._longest = max(map(len, routes), default=len(ROOT))
         self._spawn = spawn
         self._drop = drop
         self._counters = counters

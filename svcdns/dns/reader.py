@@ -11,8 +11,7 @@ import struct
 from collections.abc import Iterator
 
 from svcdns.dns.name import MAX_LABEL, MAX_NAME, ROOT, Name
-from svcdns.dns.records import CLASS_IN, MAX_TTL, RRset, Rtype
-from svcdns.dns.wire import HEADER_SIZE, NAMES_IN_RDATA
+from svcdns.dns.records import CLASS_IN, HEADER_SIZE, MAX_TTL, NAMES_IN_RDATA, RRset, Rtype
 from svcdns.errors import WireError
 
 MAX_RECORDS = 100

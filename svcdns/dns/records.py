@@ -16,10 +16,15 @@ from svcdns.dns.name import Name, join
 CLASS_IN = 1
 MAX_TTL = 2**31 - 1
 
+HEADER_SIZE = 12
+"""How many octets of a message stand before the question's name."""
+
 OWNER_POINTER = b"\xc0\x0c"
 """A compression pointer to the question's name, which stands at offset 12 of every message that svcdns sends."""
 
+_POINTER = 0xC000
 _FIXED = Struct("!HHIH")
+_LENGTH = Struct("!H")
 _BEFORE_RDATA = len(OWNER_POINTER) + _FIXED.size
 _SRV = Struct("!HHH")
 _SOA = Struct("!IIIII")
@@ -71,6 +76,22 @@ class Rtype(IntEnum):
     CAA = 257
 
 
+NAMES_IN_RDATA: dict[int, tuple[int, int]] = {
+    Rtype.NS: (0, 1),
+    Rtype.MD: (0, 1),
+    Rtype.MF: (0, 1),
+    Rtype.CNAME: (0, 1),
+    Rtype.SOA: (0, 2),
+    Rtype.MB: (0, 1),
+    Rtype.MG: (0, 1),
+    Rtype.MR: (0, 1),
+    Rtype.PTR: (0, 1),
+    Rtype.MINFO: (0, 2),
+    Rtype.MX: (2, 1),
+}
+"""Types whose data may be compressed: octets before the first name, and how many names follow (RFC 3597 section 4)."""
+
+
 def type_to_text(rtype: int) -> str:
     """Return the mnemonic of a type, or ``TYPEn`` (RFC 3597 section 5)."""
     try:
@@ -91,7 +112,7 @@ class RRset:
         octets: The records as they stand in a message whose question's name is the owner.
     """
 
-    __slots__ = ("octets", "owner", "rdatas", "rtype", "ttl")
+    __slots__ = ("_placed", "octets", "owner", "rdatas", "rtype", "ttl")
 
     def __init__(self, owner: Name, rtype: int, ttl: int, rdatas: Sequence[bytes]) -> None:
         self.owner = owner
@@ -99,6 +120,41 @@ class RRset:
         self.ttl = ttl
         self.rdatas = tuple(rdatas)
         self.octets = b"".join(record(OWNER_POINTER, rtype, ttl, rdata) for rdata in rdatas)
+        self._placed: dict[int, bytes] = {}
+
+    def at(self, offset: int) -> bytes:
+        """Return the records as they stand in a message that has their owner at *offset*.
+
+        Names in their data are compressed against the owner, where their type allows it (RFC 3597 section 4). At most
+        255 offsets occur, those of a question's labels, and for each the octets are kept.
+        """
+        placed = self._placed.get(offset)
+        if placed is None:
+            shape = NAMES_IN_RDATA.get(self.rtype)
+            if shape is None and offset == HEADER_SIZE:
+                return self.octets
+            pointer = _LENGTH.pack(_POINTER | offset)
+            rdatas = self.rdatas if shape is None else [self._shorten(rdata, shape, pointer) for rdata in self.rdatas]
+            placed = b"".join(record(pointer, self.rtype, self.ttl, rdata) for rdata in rdatas)
+            self._placed[offset] = placed
+        return placed
+
+    def _shorten(self, rdata: bytes, shape: tuple[int, int], pointer: bytes) -> bytes:
+        """Put *pointer* in the place of the owner where a name in *rdata* ends in it."""
+        position, names = shape
+        octets = bytearray(rdata[:position])
+        for _ in range(names):
+            while rdata[position] and not rdata.startswith(self.owner, position):
+                end = position + rdata[position] + 1
+                octets += rdata[position:end]
+                position = end
+            if rdata[position]:
+                octets += pointer
+                position += len(self.owner)
+            else:
+                octets.append(0)
+                position += 1
+        return bytes(octets + rdata[position:])
 
     def with_ttl(self, ttl: int) -> "RRset":
         """Return the same records with another time to live."""
@@ -116,6 +172,7 @@ class RRset:
         turned.owner, turned.rtype, turned.ttl = self.owner, self.rtype, self.ttl
         turned.rdatas = rdatas[first:] + rdatas[:first]
         turned.octets = self.octets[cut:] + self.octets[:cut]
+        turned._placed = {}
         return turned
 
     def __eq__(self, other: object) -> bool:

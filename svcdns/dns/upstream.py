@@ -16,8 +16,8 @@ from svcdns.dns import edns
 from svcdns.dns.message import Query, Rcode, Response
 from svcdns.dns.name import MAX_LABEL, MAX_NAME, Name, is_subdomain, parent, suffixes
 from svcdns.dns.reader import Reader, Section
-from svcdns.dns.records import CLASS_IN, RRset, Rtype
-from svcdns.dns.wire import AD, CD, HEADER_SIZE, RD
+from svcdns.dns.records import CLASS_IN, HEADER_SIZE, RRset, Rtype
+from svcdns.dns.wire import AD, CD, RD
 from svcdns.errors import WireError
 
 MAX_LINKS = 8

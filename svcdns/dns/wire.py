@@ -14,10 +14,9 @@ from typing import NamedTuple
 from svcdns.dns import edns
 from svcdns.dns.message import Rcode, Response
 from svcdns.dns.name import MAX_LABEL, MAX_NAME, Name, is_subdomain
-from svcdns.dns.records import CLASS_IN, OWNER_POINTER, RRset, Rtype
+from svcdns.dns.records import CLASS_IN, HEADER_SIZE, NAMES_IN_RDATA, OWNER_POINTER, RRset, Rtype
 from svcdns.errors import WireError
 
-HEADER_SIZE = 12
 MAX_MESSAGE = 65535
 QR = 0x8000
 AA = 0x0400
@@ -30,20 +29,6 @@ CD = 0x0010
 META_TYPES = frozenset({Rtype.OPT, Rtype.TKEY, Rtype.TSIG})
 """Types that are no data and that nobody can ask for (RFC 6895 section 3.1)."""
 
-NAMES_IN_RDATA: dict[int, tuple[int, int]] = {
-    Rtype.NS: (0, 1),
-    Rtype.MD: (0, 1),
-    Rtype.MF: (0, 1),
-    Rtype.CNAME: (0, 1),
-    Rtype.SOA: (0, 2),
-    Rtype.MB: (0, 1),
-    Rtype.MG: (0, 1),
-    Rtype.MR: (0, 1),
-    Rtype.PTR: (0, 1),
-    Rtype.MINFO: (0, 2),
-    Rtype.MX: (2, 1),
-}
-"""Types whose data may be compressed: octets before the first name, and how many names follow (RFC 3597 section 4)."""
 
 _QR_OCTET = 0x80
 _OPCODE_OCTET = 0x78
@@ -240,19 +225,18 @@ def encode(envelope: Envelope, response: Response, limit: int, *, ra: bool = Fal
         flags |= RA
     if response.ad and (envelope.flags & AD or (envelope.opt is not None and envelope.opt.do)):
         flags |= AD
-    answer = response.answer
-    if not response.authority and not response.additional and len(answer) <= 1:
-        octets = answer[0].octets if answer else b""
-        length = HEADER_SIZE + len(envelope.question) + len(octets) + len(tail)
-        if length <= limit and (not answer or _ready_made(answer[0], envelope.name)):
-            count = len(answer[0].rdatas) if answer else 0
-            return _HEADER.pack(envelope.id, flags, 1, count, 0, arcount) + envelope.question + octets + tail
+    answer, authority, question = response.answer, response.authority, envelope.question
+    if not response.additional and len(answer) + len(authority) <= 1:
+        octets, count = _ready_made(answer or authority, envelope.name)
+        if octets is not None and HEADER_SIZE + len(question) + len(octets) + len(tail) <= limit:
+            counts = (count, 0) if answer else (0, count)
+            return _HEADER.pack(envelope.id, flags, 1, *counts, arcount) + question + octets + tail
     writer = _Writer(envelope, limit - len(tail))
-    counts = [writer.section(answer), writer.section(response.authority)]
+    counts = (writer.section(answer), writer.section(authority))
     if writer.full:
         flags |= TC
-    counts.append(writer.section(response.additional) + arcount)
-    return _HEADER.pack(envelope.id, flags, 1, *counts) + bytes(writer.octets[HEADER_SIZE:]) + tail
+    arcount += writer.section(response.additional)
+    return _HEADER.pack(envelope.id, flags, 1, *counts, arcount) + bytes(writer.octets[HEADER_SIZE:]) + tail
 
 
 def _opt(envelope: Envelope, response: Response, options: bytes) -> bytes:
@@ -266,9 +250,17 @@ def _opt(envelope: Envelope, response: Response, options: bytes) -> bytes:
     return _OPT_DO if envelope.opt.do else _OPT
 
 
-def _ready_made(rrset: RRset, question: Name) -> bool:
-    """Tell whether the octets that a record set keeps are right as they are in answer to *question*."""
-    return rrset.owner == question and rrset.rtype not in NAMES_IN_RDATA
+def _ready_made(rrsets: tuple[RRset, ...], question: Name) -> tuple[bytes | None, int]:
+    """Return what at most one record set takes behind *question*, as it keeps it, and how many records that is.
+
+    None stands for a record set whose owner is no ending of the question.
+    """
+    if not rrsets:
+        return b"", 0
+    (rrset,) = rrsets
+    if not question.endswith(rrset.owner):
+        return None, 0
+    return rrset.at(HEADER_SIZE + len(question) - len(rrset.owner)), len(rrset.rdatas)
 
 
 class _Writer:
@@ -294,7 +286,7 @@ class _Writer:
         for rrset in rrsets:
             if self.full:
                 break
-            if _ready_made(rrset, self._question):
+            if rrset.owner == self._question and rrset.rtype not in NAMES_IN_RDATA:
                 count += self._ready_records(rrset)
             else:
                 count += self._records(rrset)

@@ -89,15 +89,14 @@ class LoadBalance(Plugin):
             await self._weights.follow()
 
     def _reorder(self, response: Response) -> Response:
-        rcode, answer, authority, additional, *others = response
-        order = self._order
-        return Response(
-            rcode,
-            tuple([order(rrset) for rrset in answer]),
-            authority,
-            tuple([order(rrset) for rrset in additional]),
-            *others,
-        )
+        rcode, answer, authority, additional, aa, ad, ede, plugin, error = response
+        answer = self._order_all(answer)
+        if additional:
+            additional = self._order_all(additional)
+        return Response(rcode, answer, authority, additional, aa, ad, ede, plugin, error)  # half the time of _replace
+
+    def _order_all(self, rrsets: tuple[RRset, ...]) -> tuple[RRset, ...]:
+        return (self._order(rrsets[0]),) if len(rrsets) == 1 else tuple(map(self._order, rrsets))
 
     def _order(self, rrset: RRset) -> RRset:
         count = len(rrset.rdatas)

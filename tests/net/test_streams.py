@@ -277,7 +277,8 @@ async def test_c8_dripping_octets_buys_no_time() -> None:
                 done, _ = await asyncio.wait([closed], timeout=SHORT / 10)
                 if done:
                     break
-        assert await closed == b""
+        with suppress(ConnectionResetError):  # an octet came after the end
+            assert await closed == b""
         assert asyncio.get_running_loop().time() - begun < 100 * SHORT
 
 

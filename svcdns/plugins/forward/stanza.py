@@ -179,7 +179,7 @@ class Stanza:
         if isinstance(upstreams, str):
             return _unable(upstreams)
         if not self._upstreams.make_room():
-            return _unable("too many queries wait for upstreams")
+            return _unable("too many queries wait for upstreams", Ede.OTHER)
         if not query.rd:
             query = query._replace(rd=True)  # or what a server happens to have cached would pass for all there is
         question = Question(query, key, self, self._upstreams.poller, iter(upstreams), stream=stream)
@@ -209,6 +209,6 @@ class Stanza:
         return 0 < self._settings.max_fails < upstream.failed_probes
 
 
-def _unable(reason: str) -> Response:
-    ede = ExtendedError(Ede.NO_REACHABLE_AUTHORITY, reason)
+def _unable(reason: str, code: Ede = Ede.NO_REACHABLE_AUTHORITY) -> Response:
+    ede = ExtendedError(code, reason)
     return Response(Rcode.SERVFAIL, ede=ede, plugin=PLUGIN, error=UpstreamError(PLUGIN, reason))
