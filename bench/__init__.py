@@ -1,0 +1,1 @@
+"""Benchmarks beside the real peers: each prints a table with ratios from one run."""

@@ -1,0 +1,94 @@
+"""A real API server with as many Services as a benchmark asks for, and the Corefile that kubeadm installs."""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.cluster.apiserver import ApiServer, endpoint_slice, namespace, service
+
+_AT_ONCE = 32
+
+COREFILE = """
+.:{port} {{
+    bind 127.0.0.1
+    errors
+    health 127.0.0.1:{health} {{
+        lameduck 5s
+    }}
+    ready 127.0.0.1:{ready}
+    kubernetes cluster.local in-addr.arpa ip6.arpa {{
+        kubeconfig {kubeconfig}
+        pods insecure
+        fallthrough in-addr.arpa ip6.arpa
+        ttl 30
+    }}
+    prometheus 127.0.0.1:{metrics}
+    forward . /etc/resolv.conf {{
+        max_concurrent 1000
+    }}
+    cache 30 {{
+        disable success cluster.local
+        disable denial cluster.local
+    }}
+    loop
+    reload
+    loadbalance
+}}
+"""
+
+
+def names(count: int) -> Iterator[tuple[str, str]]:
+    """Yield the namespaces and names of *count* Services, a hundred to a namespace."""
+    for number in range(count):
+        yield f"team-{number // 100}", f"service-{number}"
+
+
+async def seed(server: ApiServer, services: int, endpoints: int = 2) -> None:
+    """Create Services, every tenth of them headless, each with a slice of *endpoints* addresses."""
+    gate = asyncio.Semaphore(_AT_ONCE)
+
+    async def create(obj: dict[str, object]) -> None:
+        async with gate:
+            await server.create(obj)
+
+    spaces = dict.fromkeys(space for space, _ in names(services))
+    await asyncio.gather(*(create(namespace(space)) for space in spaces))
+    objects = []
+    for number, (space, name) in enumerate(names(services)):
+        objects.append(service(name, space, **({"clusterIP": "None"} if is_headless(number) else {})))
+        addresses = [f"10.{128 + n // 65536}.{n // 256 % 256}.{n % 256}" for n in _block(number, endpoints)]
+        objects.append(endpoint_slice(f"{name}-1", name, *addresses, namespace=space))
+    await asyncio.gather(*(create(each) for each in objects))
+
+
+def is_headless(number: int) -> bool:
+    """Tell whether the Service of that number is headless."""
+    return number % 10 == 9
+
+
+def questions(services: int) -> Iterator[tuple[str, str]]:
+    """Yield what Pods ask: addresses of both kinds, SRV, endpoints, and names that a search path makes."""
+    for number, (space, name) in enumerate(names(services)):
+        full = f"{name}.{space}.svc.cluster.local"
+        yield full, "A"
+        yield full, "AAAA"
+        if number % 5 == 0:
+            yield f"_http._tcp.{full}", "SRV"
+        if number % 2 == 0:
+            yield f"{full}.{space}.svc.cluster.local", "A"
+
+
+def write_corefile(server: ApiServer, ports: dict[str, int]) -> str:
+    """Return kubeadm's Corefile at ports of its own; *ports* has port, health, ready and metrics."""
+    return COREFILE.format(kubeconfig=server.write_kubeconfig(), **ports)
+
+
+def workspace(folder: Path, name: str) -> Path:
+    """Make a folder within *folder*."""
+    path = folder / name
+    path.mkdir()
+    return path
+
+
+def _block(number: int, size: int) -> range:
+    return range(number * size, (number + 1) * size)

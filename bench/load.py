@@ -1,0 +1,58 @@
+"""Loads made by dnsperf."""
+
+import re
+import subprocess
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from bench.servers import Server
+from tests import programs
+
+_COMPLETED = re.compile(r"Queries completed:\s+(\d+)")
+_LOST = re.compile(r"Queries lost:\s+(\d+)")
+_LATENCY = re.compile(r"Average Latency \(s\):\s+([\d.]+)")
+_RATE = re.compile(r"Queries per second:\s+([\d.]+)")
+
+
+class Load(NamedTuple):
+    """What a load came to.
+
+    Attributes:
+        completed: Queries that were answered.
+        lost: Queries that were not.
+        rate: Answers a second.
+        latency: The mean time to an answer in seconds.
+        cpu: CPU of the server in seconds for each answer, kernel included.
+    """
+
+    completed: int
+    lost: int
+    rate: float
+    latency: float
+    cpu: float
+
+
+def write_questions(path: Path, questions: Iterable[tuple[str, str]]) -> Path:
+    """Write names and types as dnsperf reads them."""
+    path.write_text("".join(f"{name} {rtype}\n" for name, rtype in questions))
+    return path
+
+
+def press(server: Server, questions: Path, seconds: float, *flags: str) -> Load:
+    """Ask *server* the *questions* again and again for a time.
+
+    Args:
+        server: The server.
+        questions: A file of `write_questions`.
+        seconds: How long.
+        flags: Further flags for dnsperf, such as ``-Q RATE`` or ``-m tcp``.
+    """
+    command = [str(programs.path("dnsperf")), "-s", "127.0.0.1", "-p", str(server.port), "-d", str(questions)]
+    command += ["-l", str(seconds), "-c", "8", "-q", "256", *flags]
+    before = server.cpu()
+    done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 60, check=True)
+    used = server.cpu() - before
+    found = [pattern.search(done.stdout) for pattern in (_COMPLETED, _LOST, _RATE, _LATENCY)]
+    completed, lost, rate, latency = (float(match[1]) if match else 0.0 for match in found)
+    return Load(int(completed), int(lost), rate, latency, used / max(1.0, completed))
