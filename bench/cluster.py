@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.cluster.apiserver import ApiServer, endpoint_slice, namespace, service
+from tests.cluster.apiserver import ApiServer, Client, endpoint_slice, namespace, service
 
 _AT_ONCE = 32
 
@@ -43,13 +43,13 @@ def names(count: int) -> Iterator[tuple[str, str]]:
         yield f"team-{number // 100}", f"service-{number}"
 
 
-async def seed(server: ApiServer, services: int, endpoints: int = 2) -> None:
+async def seed(client: Client, services: int, endpoints: int = 2) -> None:
     """Create Services, every tenth of them headless, each with a slice of *endpoints* addresses."""
     gate = asyncio.Semaphore(_AT_ONCE)
 
     async def create(obj: dict[str, object]) -> None:
         async with gate:
-            await server.create(obj)
+            await client.create(obj)
 
     spaces = dict.fromkeys(space for space, _ in names(services))
     await asyncio.gather(*(create(namespace(space)) for space in spaces))

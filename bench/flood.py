@@ -1,6 +1,6 @@
 """CPU a query under kubeadm's Corefile: svcdns beside CoreDNS, one API server, one load, in turns.
 
-    python -m bench.flood [--services 2000] [--seconds 10] [--rounds 3]
+python -m bench.flood [--services 2000] [--seconds 10] [--rounds 3]
 """
 
 import argparse
@@ -12,7 +12,7 @@ from statistics import median
 from bench.cluster import names, questions, seed, workspace, write_corefile
 from bench.load import Load, press, write_questions
 from bench.servers import COMMANDS, serving
-from tests.cluster.apiserver import ApiServer, api_server, free_port
+from tests.cluster.apiserver import ApiServer, api_server, client_of, free_port
 
 
 def measure(name: str, server: ApiServer, load: Path, folder: Path, options: argparse.Namespace) -> Load:
@@ -34,9 +34,10 @@ async def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        async with api_server(workspace(folder, "api")) as server:
+        with api_server(workspace(folder, "api")) as server:
             print(f"creating {options.services} Services")
-            await seed(server, options.services)
+            async with client_of(server) as client:
+                await seed(client, options.services)
             load = write_questions(folder / "questions", questions(options.services))
             found: dict[str, list[Load]] = {name: [] for name in COMMANDS}
             for turn in range(options.rounds):

@@ -1,0 +1,1 @@
+"""Tests beside a real etcd and kube-apiserver."""
