@@ -18,6 +18,7 @@ from svcdns.dns.message import Ede, ExtendedError, Listener, Query, Rcode, Respo
 from svcdns.dns.name import ROOT, Name, suffixes
 from svcdns.dns.records import CLASS_IN, Rtype
 from svcdns.errors import WireError
+from svcdns.exchange import ID_SIZE, Exchange, Recent
 from svcdns.net.connections import IDLE
 from svcdns.net.sockets import Answer, Counters
 
@@ -27,6 +28,8 @@ MAX_DEPTH = 8
 Spawn = Callable[[Coroutine[Any, Any, bytes]], Task[bytes]]
 Drop = Callable[[Query, Response], None]
 
+_REMEMBERED = 4096
+_LONGEST_REMEMBERED = 512
 _TRANSFERS = frozenset({Rtype.AXFR, Rtype.IXFR})
 _NOT_OURS = ExtendedError(Ede.NOT_AUTHORITATIVE)
 
@@ -70,6 +73,7 @@ class Responder:
         self._spawn = spawn
         self._drop = drop
         self._counters = counters
+        self._recent: Recent[bytes, Exchange] = Recent(_REMEMBERED)
 
     def respond(self, octets: bytes, client: tuple[str, int], listener: Listener) -> Answer:
         """Answer one message.
@@ -79,6 +83,21 @@ class Responder:
             client: The address and port that sent it.
             listener: The socket that it came in through.
         """
+        exchange = self._recent.get(octets[ID_SIZE:])
+        if exchange is None or exchange.listener is not listener:
+            read = self._read(octets, client, listener)
+            if not isinstance(read, Exchange):
+                return read
+            exchange = read
+        waiting = exchange.handler(exchange.query(octets, client))
+        try:
+            yielded = waiting.send(None)
+        except StopIteration as stop:
+            return exchange.reply(octets, stop.value)
+        return self._spawn(_finish(exchange, octets, waiting, yielded))
+
+    def _read(self, octets: bytes, client: tuple[str, int], listener: Listener) -> Exchange | bytes | None:
+        """Read a message that was not seen of late, and remember it; answer it at once where it reaches no chain."""
         if not wire.answerable(octets):
             return None
         if not wire.is_query(octets):
@@ -87,8 +106,6 @@ class Responder:
             envelope = wire.decode(octets)
         except WireError:
             return wire.refusal(octets, Rcode.FORMERR)
-        if envelope.trailing:
-            self._counters.trailing.value += 1
         route = self._everything or self._route(envelope.name, envelope.rtype)
         query = _query(envelope, len(octets), client, listener, route)
         tcp = listener.transport == "tcp"
@@ -99,17 +116,12 @@ class Responder:
         if refused is not None or route is None:
             self._drop(query, refused or REFUSED)
             return wire.encode(envelope, refused or REFUSED, limit, ra=ra, options=options)
-        waiting = route.handler(query)
-        try:
-            yielded = waiting.send(None)
-        except StopIteration as stop:
-            return wire.encode(envelope, stop.value, limit, ra=ra, options=options)
-
-        async def finish() -> bytes:
-            response = await _resume(waiting, yielded)
-            return wire.encode(envelope, response, limit, ra=ra, options=options)
-
-        return self._spawn(finish())
+        exchange = Exchange(envelope, query, route.handler, limit, ra=ra, options=options)
+        if envelope.trailing:
+            self._counters.trailing.value += 1
+        elif len(octets) <= _LONGEST_REMEMBERED:
+            self._recent.put(octets[ID_SIZE:], exchange)
+        return exchange
 
     async def resolve(self, query: Query) -> Response:
         """Answer a question that a plugin has, as a client of the same listener would be answered."""
@@ -177,6 +189,11 @@ def _refusal(envelope: wire.Envelope, route: Route | None) -> Response | None:
     if envelope.rclass != CLASS_IN or envelope.rtype in _TRANSFERS:
         return Response(Rcode.REFUSED)
     return REFUSED if route is None else None
+
+
+async def _finish(exchange: Exchange, octets: bytes, waiting: Coroutine[Any, Any, Response], yielded: Any) -> bytes:
+    """Go on with a chain that had to wait, and write what it answers at last."""
+    return exchange.reply(octets, await _resume(waiting, yielded))
 
 
 @generator_coroutine
