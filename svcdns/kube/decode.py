@@ -110,6 +110,7 @@ _RAW_EVENT = msgspec.json.Decoder(_Event[msgspec.Raw])
 _STAMPS = msgspec.json.Decoder(_List[_Stamped])
 _HEAD = msgspec.json.Decoder(_Head)
 _STATUS = msgspec.json.Decoder(Status)
+_ANY = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def from_plain(kind: Kind, data: Any) -> Object:
@@ -170,6 +171,15 @@ def event_from_json(kind: Kind, line: bytes) -> Event:
     if event.type not in _CHANGES or item.kind not in ("", shape.name):
         return _uncommon_event(kind, line)
     return Event(event.type, shape.cut(item), item.metadata.resource_version)
+
+
+def is_whole(line: bytes) -> bool:
+    """Whether a line without an end is JSON, so that only the end is missing."""
+    try:
+        _ANY.decode(line)
+    except msgspec.DecodeError:
+        return False
+    return True
 
 
 def _uncommon_event(kind: Kind, line: bytes) -> Event:

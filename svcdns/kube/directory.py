@@ -120,10 +120,10 @@ class Directory:
                 return Found(self._publisher.publish_addresses(name, addresses), EVERY_CHANGE)
             case [b"dns"] if not (reverse and self._options.falls_through(name)):
                 return Found(EMPTY, EVERY_CHANGE)
-            case _ if reverse:
-                return Found(self._look_up_address(name), EVERY_CHANGE)
             case [b"svc" | b"pod"]:
                 return Found(EMPTY, EVERY_CHANGE)
+            case _ if reverse:
+                return Found(self._look_up_address(name), EVERY_CHANGE)
             case [b"svc", namespace, *below]:
                 return self._look_up_service(name, namespace.decode("latin-1"), below)
             case [b"pod", namespace, *below] if self._options.pods is not Pods.DISABLED:

@@ -25,6 +25,7 @@ _REFRESH, _RETRY, _EXPIRE = 7200, 1800, 86400
 _FULL_WEIGHT = 100
 _IPV4_OCTETS = 4
 _IPV4_DASHES = 3
+_IPV4_MAPPED = bytes(10) + b"\xff\xff"
 _ADDRESS_TYPES = ((Rtype.A, _IPV4_OCTETS), (Rtype.AAAA, 16))
 
 
@@ -84,7 +85,7 @@ class Publisher(NamedTuple):
         Source: sections 2.3.2 and 2.4.2.
         """
         if service.external_name:
-            return None
+            return self._alias(name, service.external_name) if wanted == ANY else None
         return self._offered(name, parent(parent(name)), partial(_offers, service, slices, wanted))
 
     def publish_endpoint(
@@ -94,10 +95,11 @@ class Publisher(NamedTuple):
 
         Source: section 2.4.1 for headless Services; RFC 8020 for ``_tcp`` above ``_http._tcp``.
         """
+        wanted = PortFilter.from_labels(b"", label)
         if service.external_name:
-            return None
+            return EMPTY if wanted == ANY and self._alias(name, service.external_name) is not None else None
         node = self._offered(name, parent(name), partial(self._endpoint_offers, label, slices))
-        if node is None and any(_offers(service, slices, PortFilter.from_labels(b"", label))):
+        if node is None and any(_offers(service, slices, wanted)):
             return EMPTY
         return node
 
@@ -260,12 +262,13 @@ def label_address(address: bytes) -> bytes:
 
 
 def parse_address_label(label: bytes) -> bytes | None:
-    """Read an address that was written as a label; None where it is none."""
+    """Read an address that was written as a label; None where it is none. One of IPv4 may be mapped into IPv6."""
     text = label.decode("latin-1")
     if "%" in text:  # an IPv6 zone, which no record can hold
         return None
     ipv4 = text.count("-") == _IPV4_DASHES and "--" not in text
-    return octets(text.replace("-", "." if ipv4 else ":"))
+    address = octets(text.replace("-", "." if ipv4 else ":"))
+    return address.removeprefix(_IPV4_MAPPED) if address is not None else None
 
 
 def _offers(service: Service, slices: Iterable[EndpointSlice], wanted: PortFilter) -> Iterator[Offer]:

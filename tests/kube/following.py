@@ -1,0 +1,85 @@
+"""Follow a fake API server as svcdns does, only quicker."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from random import Random
+from typing import Any, NamedTuple
+
+from svcdns.kube.cluster import Cluster
+from svcdns.kube.objects import Kind
+from svcdns.kube.source_config import ApiConfig, Pace
+from svcdns.kube.watch import ApiSource
+from svcdns.metrics import Metrics
+from tests.kube.fake_api import FakeApi
+
+STRETCH = 0.02
+QUICK = Pace(
+    connect=2.0,
+    answer=30.0,
+    silence=30.0,
+    list_silence=30.0,
+    probe=(0.01, 0.02),
+    recheck=(0.02, 0.03),
+    check=2.0,
+    courtesy=(0.0, 0.01),
+    audit=(1e6, 1e6),
+    stretch=STRETCH,
+)
+"""Pauses cut short; what waits for silence waits long, so that only a test that asks for it meets that."""
+
+KINDS = (Kind.SERVICE, Kind.ENDPOINT_SLICE, Kind.NAMESPACE)
+
+
+class Following(NamedTuple):
+    """What a source has made of an API server so far."""
+
+    cluster: Cluster
+    source: ApiSource
+    metrics: Metrics
+
+    def names(self, kind: Kind = Kind.SERVICE) -> set[str]:
+        """Return the names of the objects of a kind."""
+        return {name for _, name in list(self.cluster.store(kind).keys())}
+
+    def value(self, series: str) -> float:
+        """Return the value of a series, written as in the metrics page."""
+        for line in self.metrics.expose().splitlines():
+            if line.startswith(series + " "):
+                return float(line.rpartition(" ")[2])
+        return 0.0
+
+
+@asynccontextmanager
+async def following(
+    api: FakeApi | str, *kinds: Kind, pace: Pace = QUICK, quickly: dict[str, Any] | None = None, **config: Any
+) -> AsyncIterator[Following]:
+    """Follow an API server while the block lasts."""
+    endpoint = api if isinstance(api, str) else api.url
+    chosen = kinds or KINDS
+    cluster = Cluster(chosen, lambda: 1.7e9)
+    metrics = Metrics()
+    written = {"endpoint": endpoint} | config
+    source = ApiSource(
+        ApiConfig(chosen, **written), cluster, metrics, random=Random(7), pace=replace(pace, **quickly or {})
+    )
+    running = asyncio.create_task(source.run())
+    try:
+        yield Following(cluster, source, metrics)
+        assert not running.done()
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+async def until(condition: Callable[[], Any], seconds: float = 10.0) -> None:
+    """Let others have turns until a condition holds."""
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110 - nobody tells when a cluster changes
+            await asyncio.sleep(0)
+
+
+async def synced(follows: Following) -> None:
+    """Wait for the first lists."""
+    await until(lambda: not follows.cluster.pending)
