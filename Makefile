@@ -1,17 +1,18 @@
 # The developer's commands. README names two of them, `make run` and `make test`; each does all its own set-up.
 
-PYTHON    ?= python3.11
+PYTHON    ?= $(shell command -v python3.11 || echo python3)
 MANIFESTS ?= configs/manifests
 VENV      := .venv
 BIN       := $(VENV)/bin
 PIP       := $(BIN)/python -m pip --disable-pip-version-check
 LOCK      := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 
+.DELETE_ON_ERROR:
 .PHONY: run test test-quick check format lint types layers programs lock
 
 # Serves a folder of manifests on 127.0.0.1:1053 and prints a line to paste.
 run: $(VENV)/run.stamp
-	@MANIFESTS='$(abspath $(MANIFESTS))' exec $(BIN)/svcdns -conf configs/dev.Corefile
+	@MANIFESTS='$(if $(filter /%,$(firstword $(MANIFESTS))),,$(CURDIR)/)$(MANIFESTS)' exec $(BIN)/svcdns -conf configs/dev.Corefile
 
 # Everything that a change must pass.
 test: check programs
@@ -48,7 +49,9 @@ lock: $(VENV)/dev.stamp
 
 $(BIN)/python:
 	@echo 'Setting up $(VENV); this takes a minute, once.'
-	@$(PYTHON) -m venv $(VENV) || { echo 'Python 3.11 with venv is needed: on Debian, apt-get install python3.11-venv' >&2; exit 1; }
+	@{ $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' && $(PYTHON) -m venv $(VENV); } || { \
+		echo 'Python 3.11 or newer with its venv is needed, and "$(PYTHON)" is not that. On Debian, install' \
+			'python3-venv; to take another Python, write for example PYTHON=python3.13 after the command.' >&2; exit 1; }
 
 # What runs the server, from its lock, and what installs the checkout.
 $(VENV)/run.stamp: requirements.txt requirements-build.txt pyproject.toml | $(BIN)/python

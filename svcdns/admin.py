@@ -11,7 +11,7 @@ import asyncio
 import logging
 import os
 import socket
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
@@ -71,8 +71,16 @@ class Site:
         """The port that is listened on; 0 before `start`."""
         return int(self._server.sockets[0].getsockname()[1]) if self._server is not None else 0
 
-    async def start(self) -> None:
+    @property
+    def sockets(self) -> Sequence[socket.socket]:
+        """What is listened with; nothing before `start`."""
+        return self._server.sockets if self._server is not None else ()
+
+    async def start(self, *, shared: bool = False) -> None:
         """Begin to answer.
+
+        Args:
+            shared: Whether the port may be in use by sockets of this process that are `sharing` it.
 
         Raises:
             SvcdnsError: The address cannot be listened on.
@@ -84,7 +92,7 @@ class Site:
             self._answer, access_log=None, logger=silent, lingering_time=0.0, max_headers=_MAX_HEADERS
         )
         try:
-            self._server = await self._listen()
+            self._server = await self._listen(shared=shared)
         except OSError as error:
             reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error
             raise SvcdnsError(f"cannot listen for HTTP on {self.address}: {reason}") from error
@@ -99,22 +107,24 @@ class Site:
             connection.cut()
         await self._server.wait_closed()
 
-    async def _listen(self) -> asyncio.Server:
+    async def _listen(self, *, shared: bool) -> asyncio.Server:
         loop = asyncio.get_running_loop()
         host, _, port = self.address.rpartition(":")
         host = host.removeprefix("[").removesuffix("]")
         if host:
             found = await loop.getaddrinfo(host, int(port), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
             family, *_, where = min(found, key=lambda info: info[0])  # IPv4 before IPv6, as Go does for "localhost"
-            listening = socket.create_server(where[:2], family=family, backlog=MAX_CONNECTIONS)
+            listening = socket.create_server(where[:2], family=family, backlog=MAX_CONNECTIONS, reuse_port=shared)
         elif socket.has_dualstack_ipv6():
             everywhere = ("", int(port))
             listening = socket.create_server(
-                everywhere, family=socket.AF_INET6, dualstack_ipv6=True, backlog=MAX_CONNECTIONS
+                everywhere, family=socket.AF_INET6, dualstack_ipv6=True, backlog=MAX_CONNECTIONS, reuse_port=shared
             )
         else:
-            listening = socket.create_server(("", int(port)), backlog=MAX_CONNECTIONS)
-        return await loop.create_server(self._connect, sock=listening)
+            listening = socket.create_server(("", int(port)), backlog=MAX_CONNECTIONS, reuse_port=shared)
+        server = await loop.create_server(self._connect, sock=listening)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 0)
+        return server
 
     def _connect(self) -> "_Connection":
         return _Connection(self._connections, self._http(), self._ask_time)

@@ -9,16 +9,16 @@ import asyncio
 import logging
 import os
 import signal
-import socket
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
+from typing import TypeVar
 
 from svcdns import admin
-from svcdns.assembly import EVERYWHERE, Assembly, Endpoint, Lent, assemble
+from svcdns.assembly import Assembly, Lent, assemble
 from svcdns.chain import Plugin, Resource
 from svcdns.corefile import Corefile, parse
 from svcdns.corefile_files import read_import
@@ -27,21 +27,19 @@ from svcdns.dns.name import to_text
 from svcdns.errors import ConfigError, SvcdnsError
 from svcdns.metrics import Metrics
 from svcdns.net.connections import Connections, Limits
-from svcdns.net.datagrams import Datagrams
-from svcdns.net.sockets import BindError, Counters, bind, has_ipv6, is_any, raise_file_limit
-from svcdns.net.streams import Streams
+from svcdns.net.listeners import EVERYWHERE, Endpoint, Listeners
+from svcdns.net.sockets import Counters, is_any, raise_file_limit, sharing
 from svcdns.plugins import DIRECTIVES
 from svcdns.responder import Responder
 from svcdns.tasks import Tasks
 from svcdns.traffic import Traffic
 
-GRACE = 5.0
-"""How long a stop waits for answers that are in flight, in seconds."""
-
 STANDARD_INPUT = "stdin"
 
-_PORT_TRIES = 20
 _SIGNAL_BASE = 128
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 log = logging.getLogger(__name__)
 
@@ -57,43 +55,6 @@ class Settings:
 
     path: str = "Corefile"
     port: int = 53
-
-
-class Listeners:
-    """What answers at one endpoint: a UDP and a TCP listener for each address family."""
-
-    def __init__(self, endpoint: Endpoint, responder: Responder, counters: Counters, connections: Connections) -> None:
-        self.responder = responder
-        self.datagrams: list[Datagrams] = []
-        self.streams: list[Streams] = []
-        for udp, tcp in _bind_all(endpoint):
-            self.datagrams.append(Datagrams(udp, endpoint.label, responder.respond, counters))
-            self.streams.append(Streams(tcp, endpoint.label, responder.respond, connections))
-
-    @property
-    def addresses(self) -> list[tuple[str, int]]:
-        """The addresses and ports that are answered at."""
-        return [(each.listener.address, each.listener.port) for each in self.datagrams]
-
-    async def start(self) -> None:
-        """Begin to answer."""
-        for datagrams in self.datagrams:
-            datagrams.start()
-        for streams in self.streams:
-            streams.start()
-
-    def hand_to(self, responder: Responder) -> None:
-        """Have another responder answer from now on."""
-        self.responder = responder
-        for datagrams in self.datagrams:
-            datagrams.respond = responder.respond
-        for streams in self.streams:
-            streams.respond = responder.respond
-
-    async def stop(self) -> None:
-        """Answer what has come, then close."""
-        stopping = [datagrams.stop(GRACE) for datagrams in self.datagrams]
-        await asyncio.gather(*stopping, *(streams.stop(GRACE) for streams in self.streams))
 
 
 class App:
@@ -113,10 +74,13 @@ class App:
         self._tasks = Tasks()
         self._assembly = Assembly(Corefile(()))
         self._listeners: dict[Endpoint, Listeners] = {}
+        self._responders: dict[str, Responder] = {}
         self._sites: dict[str, admin.Site] = {}
         self._running: dict[int, asyncio.Task[None]] = {}
         self._refused_digest = ""
         self._warnings: list[str] = []
+        self._standard_input: str | None = None
+        self._last_failure = ""
         self._reload_asked = asyncio.Event()
         self._reload_forced = False
         self._stopping = False
@@ -130,7 +94,7 @@ class App:
             metrics=self._metrics,
             resolve=self._resolve,
             spawn=self._tasks.spawn,
-            unready=self._unready,
+            unready=self.unready,
             listening=self.addresses,
             look_again=self._reload_asked.set,
             stopping=lambda: self._stopping,
@@ -159,6 +123,10 @@ class App:
         if is_any(address):
             address = "127.0.0.1" if ip_address(address).version == 4 else "::1"
         return [f"dig @{address} -p {port} {each.example}" for _, each in self._assembly.plugins() if each.example]
+
+    def unready(self) -> dict[str, str]:
+        """Return the names of plugins that cannot answer yet, each with its reasons."""
+        return self._assembly.unready()
 
     async def start(self) -> None:
         """Read the Corefile, open every socket and begin to serve.
@@ -190,7 +158,7 @@ class App:
     def _read(self) -> Corefile:
         path = self._settings.path
         try:
-            text = sys.stdin.read() if path == STANDARD_INPUT else Path(path).read_text(encoding="utf-8")
+            text = self._read_standard_input() if path == STANDARD_INPUT else Path(path).read_text(encoding="utf-8")
         except OSError as error:
             raise ConfigError(path, 1, f"the Corefile cannot be read: {error.strerror}") from error
         except UnicodeDecodeError as error:
@@ -201,31 +169,45 @@ class App:
             raise ConfigError(path, 1, "found no server block, expected at least one")
         return corefile
 
+    def _read_standard_input(self) -> str:
+        """Return what standard input held, which can be read but once."""
+        if self._standard_input is None:
+            self._standard_input = sys.stdin.read()
+        return self._standard_input
+
     async def _open(self, assembly: Assembly) -> None:
-        """Open the sockets and side ports that are not open yet; on failure, close them again."""
+        """Open the sockets and side ports that are not open yet; on failure, close them again.
+
+        They may have the ports of those that are to go, which serve on until the new ones do.
+        """
         listeners: dict[Endpoint, Listeners] = {}
         sites: dict[str, admin.Site] = {}
+        sockets = [each for one in _others(self._listeners, assembly.routes) for each in one.sockets]
+        sockets += [each for one in _others(self._sites, assembly.pages) for each in one.sockets]
+        shared = bool(sockets)
         try:
-            for endpoint in assembly.routes.keys() - self._listeners.keys():
-                responder = self._responder(assembly, endpoint)
-                listeners[endpoint] = Listeners(endpoint, responder, self._counters, self._connections)
-            for address in assembly.pages.keys() - self._sites.keys():
-                site = admin.Site(address, assembly.pages[address])
-                await site.start()
-                sites[address] = site
-        except SvcdnsError:
+            with sharing(sockets):
+                for endpoint in assembly.routes.keys() - self._listeners.keys():
+                    respond = self._responder(assembly, endpoint).respond
+                    listeners[endpoint] = Listeners(endpoint, respond, self._counters, self._connections, shared=shared)
+                for address in assembly.pages.keys() - self._sites.keys():
+                    site = admin.Site(address, assembly.pages[address])
+                    await site.start(shared=shared)
+                    sites[address] = site
+        except BaseException:
             await _stop_all(listeners.values(), sites.values())
             raise
         self._listeners |= listeners
         self._sites |= sites
         for opened in listeners.values():
-            await opened.start()
+            opened.start()
 
     async def _put_in_force(self, assembly: Assembly) -> None:
         """Hand every listener and side port to *assembly*, start its work, and end what only its predecessor had."""
         before, self._assembly = self._assembly, assembly
+        self._responders = {endpoint.label: self._responder(assembly, endpoint) for endpoint in assembly.routes}
         for endpoint in assembly.routes:
-            self._listeners[endpoint].hand_to(self._responder(assembly, endpoint))
+            self._listeners[endpoint].hand_to(self._responders[endpoint.label].respond)
         for address, pages in assembly.pages.items():
             self._sites[address].pages = pages
         for warning in self._warnings:
@@ -241,9 +223,6 @@ class App:
         await _stop_all(
             [self._listeners.pop(each) for each in endpoints], [self._sites.pop(each) for each in addresses]
         )
-
-    def _unready(self) -> dict[str, str]:
-        return self._assembly.unready()
 
     def _responder(self, assembly: Assembly, endpoint: Endpoint) -> Responder:
         return Responder(assembly.routes[endpoint], self._tasks.spawn, self._traffic.count_dropped, self._counters)
@@ -265,7 +244,11 @@ class App:
                 await self._reload(forced=forced)
             except SvcdnsError as error:
                 self._failed.value += 1
-                log.error("the Corefile changed but cannot be put in force: %s", error)  # noqa: TRY400 - it says where
+                if forced or str(error) != self._last_failure:
+                    log.error("the Corefile changed but cannot be put in force: %s", error)  # noqa: TRY400 - it says where
+                self._last_failure = str(error)
+            else:
+                self._last_failure = ""
 
     async def _reload(self, *, forced: bool) -> None:
         corefile = self._read()
@@ -280,7 +263,7 @@ class App:
         try:
             await self._until_ready(assembly)
             await self._open(assembly)
-        except SvcdnsError:
+        except BaseException:
             await self._end(fresh)
             raise
         await self._put_in_force(assembly)
@@ -307,10 +290,8 @@ class App:
 
     async def _resolve(self, query: Query) -> Response:
         """Ask the responder of the listener that the query came in through."""
-        for endpoint, listeners in self._listeners.items():
-            if endpoint.label == query.listener.label:
-                return await listeners.responder.resolve(query)
-        return await next(iter(self._listeners.values())).responder.resolve(query)
+        responder = self._responders.get(query.listener.label) or next(iter(self._responders.values()))
+        return await responder.resolve(query)
 
     def _describe(self) -> None:
         """Tell metrics which Corefile is in force and which plugin serves what."""
@@ -333,33 +314,9 @@ async def _stop_all(listeners: Iterable[Listeners], sites: Iterable[admin.Site])
     await asyncio.gather(*(each.stop() for each in listeners), *(each.stop() for each in sites))
 
 
-def _bind_all(endpoint: Endpoint) -> list[tuple[socket.socket, socket.socket]]:
-    """Open a UDP and a TCP socket at each address of *endpoint*, all at one port.
-
-    Raises:
-        BindError: An address cannot be had.
-    """
-    addresses = [endpoint.address]
-    if endpoint.address == EVERYWHERE:
-        addresses = ["0.0.0.0", "::"] if has_ipv6() else ["0.0.0.0"]  # noqa: S104 - it stands for all addresses
-    for attempt in range(_PORT_TRIES):
-        pairs: list[tuple[socket.socket, socket.socket]] = []
-        port = endpoint.port
-        try:
-            for address in addresses:
-                udp = bind(address, port, socket.SOCK_DGRAM)
-                pairs.append((udp, udp))
-                port = udp.getsockname()[1]
-                pairs[-1] = (udp, bind(address, port, socket.SOCK_STREAM))
-        except BindError:
-            for pair in pairs:
-                for each in pair:
-                    each.close()
-            if endpoint.port or attempt == _PORT_TRIES - 1:
-                raise
-        else:
-            return pairs
-    raise AssertionError
+def _others(held: Mapping[K, V], wanted: Container[K]) -> list[V]:
+    """Return what is held but wanted no more."""
+    return [each for key, each in held.items() if key not in wanted]
 
 
 def handle_signals(app: App) -> None:

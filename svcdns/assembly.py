@@ -5,7 +5,7 @@ Nothing is opened or started here, so a Corefile that cannot be used leaves no t
 
 from collections.abc import Awaitable, Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 from svcdns import plugins
 from svcdns.admin import Page
@@ -14,26 +14,11 @@ from svcdns.corefile import DEFAULT_PORTS, Corefile, Key, ServerBlock
 from svcdns.dns.message import Query, Response
 from svcdns.dns.name import Name, from_text
 from svcdns.metrics import Metrics
+from svcdns.net.listeners import EVERYWHERE, Endpoint
 from svcdns.responder import Route, refuse
 
 T = TypeVar("T")
 R = TypeVar("R", bound=Resource)
-
-EVERYWHERE = ""
-"""The address of listeners at all addresses."""
-
-
-class Endpoint(NamedTuple):
-    """Where a listener is: an IP address or `EVERYWHERE`, and a port."""
-
-    address: str
-    port: int
-
-    @property
-    def label(self) -> str:
-        """What metrics call it."""
-        shown = f"[{self.address}]" if ":" in self.address else self.address
-        return f"dns://{shown}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True)

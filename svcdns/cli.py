@@ -18,7 +18,11 @@ _LONGEST_PORT = 65535
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run svcdns and return its exit code: 0 after a stop, 1 for all that ends a start, 2 for wrong flags."""
+    """Run svcdns and return its exit code.
+
+    Returns:
+        0 after a stop, 1 for all that ends a start, 2 for wrong flags, 130 where SIGINT came before the server was up.
+    """
     flags = _parser().parse_args(arguments)
     if flags.version:
         print(describe())
@@ -35,6 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (SvcdnsError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
+    except KeyboardInterrupt:  # while it starts: later on, SIGINT is a stop
+        return 130
     finally:
         listener.stop()
     return 0

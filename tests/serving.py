@@ -138,4 +138,4 @@ async def serving(
 
 
 async def _is_ready(app: App) -> bool:
-    return not app._unready()
+    return not app.unready()

@@ -1,5 +1,6 @@
 """The command line as a user meets it: a process, its exit code and what it prints."""
 
+import os
 import signal
 import socket
 import subprocess
@@ -140,6 +141,20 @@ def test_a_stop_is_clean(corefile: Path, number: signal.Signals) -> None:
         assert answers(served_port(process))
         process.send_signal(number)
         assert process.wait(20) == 0
+
+
+def test_an_interrupt_while_it_starts_is_no_traceback(tmp_path: Path) -> None:
+    corefile, pidfile = tmp_path / "Corefile", tmp_path / "pid"
+    os.mkfifo(corefile)
+    os.mkfifo(pidfile)
+    with running("-conf", str(corefile), "-pidfile", str(pidfile)) as process:
+        assert int(pidfile.read_text()) == process.pid
+        with corefile.open("w") as pipe:  # opens as soon as the process reads its Corefile
+            process.send_signal(signal.SIGINT)
+            pipe.write(COREFILE)
+        assert process.wait(20) == 130
+        assert process.stdout is not None
+        assert "Traceback" not in process.stdout.read()
 
 
 def test_hangup_is_ignored_and_the_pid_is_written(corefile: Path, tmp_path: Path) -> None:

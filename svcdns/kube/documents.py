@@ -203,7 +203,7 @@ def _show(node: yaml.Node) -> str:
 
 def _describe_syntax(error: yaml.MarkedYAMLError, text: str) -> str:
     if error.problem == "found unhashable key":
-        return "expected YAML with words for keys, found a mapping or a list for one, as in a template not filled in yet"
+        return "expected YAML with words for keys, found a mapping or a list, as in a template not filled in yet"
     reason = ", ".join(part for part in (error.context, error.problem) if part)
     mark = error.problem_mark
     if mark is not None and text[mark.index : mark.index + 1] == "\t":

@@ -182,13 +182,14 @@ class Reflector:
         if self._idle_ends >= _IDLE_ENDS:  # some servers close where they should say that the version is gone
             self._begin_again("idle")
         if lasted >= SHORTEST_WATCH:
+            self._failures = 0
             return Recovery(0.0)
         return Recovery(max(SHORTEST_WATCH - lasted, self._back_off()))
 
     def fail(self, error: ClusterError, lasted: float = 0.0) -> Recovery:
         """Take in that a request came to nothing, or that its answer broke off after so many seconds."""
         listing, self._draft = self._draft is not None, None
-        if lasted >= STEADY_WATCH:
+        if lasted >= (SHORTEST_WATCH if self._fruitful else STEADY_WATCH):
             self._failures = 0
         match error:
             case Expired():
@@ -196,6 +197,8 @@ class Reflector:
             case RefusalError(code=403):
                 return self._deny()
             case UnreachableError() | RefusalError(general=True):
+                if listing and self._failures >= _FRUITLESS_TRIES:
+                    self._manner = _Manner.PAGES
                 return Recovery(self._random.uniform(0, self._back_off() / 4), general=True)
             case RefusalError(code=400 | 422) if listing:
                 self._streamable = False
@@ -203,7 +206,7 @@ class Reflector:
             self._manner = _Manner.PAGES
             return Recovery(0.0)
         pause = self._back_off()
-        if isinstance(error, RefusalError) or self._failures >= _FRUITLESS_TRIES:
+        if isinstance(error, RefusalError) or (self._failures >= _FRUITLESS_TRIES and not self._fruitful):
             self._begin_again("stuck")
         return Recovery(max(pause, SHORTEST_WATCH - lasted) if lasted > 0 else pause)
 
@@ -254,7 +257,6 @@ class Reflector:
             self._begin_again("order")
             raise Expired(f"version {version} came after a later one")
         self._fruitful = True
-        self._failures = 0
         if self.audit.failed_at(self._position):
             self._begin_again("audit")
             raise Expired("an audit found objects that the watch did not report")

@@ -67,13 +67,18 @@ class Datagrams:
         Args:
             grace: How long answers that wait for an upstream may still take, in seconds.
         """
+        self._drain()
+        if self._pending:
+            await asyncio.wait(self._pending, timeout=grace)
+        asyncio.get_running_loop().remove_reader(self._socket)
+        self._drain()
+        self._socket.close()
+
+    def _drain(self) -> None:
+        """Answer what has come so far."""
         for _ in range(_LAST_BATCHES):
             if not self._read():
                 break
-        asyncio.get_running_loop().remove_reader(self._socket)
-        if self._pending:
-            await asyncio.wait(self._pending, timeout=grace)
-        self._socket.close()
 
     def _read_without_destination(self) -> bool:
         """Answer a batch of datagrams; tell whether there may be more."""

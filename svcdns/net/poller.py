@@ -28,20 +28,21 @@ class Poller:
         spawn: As given.
         timers: Timers, which are rough.
         watched: How many sockets are watched.
+        limit: How many may be.
     """
 
     def __init__(self, clock: Callable[[], float], spawn: Callable[[Coroutine[Any, Any, None]], object]) -> None:
         self.clock = clock
         self.spawn = spawn
         self.timers = Timers(clock)
-        self._limit = min(MOST_SOCKETS, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
+        self.limit = min(MOST_SOCKETS, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
         self._selector: selectors.DefaultSelector | None = None
         self.watched = 0
 
     @property
     def full(self) -> bool:
         """Whether no further question may open a socket."""
-        return self.watched >= self._limit
+        return self.watched >= self.limit
 
     def watch(self, watched: socket.socket, ready: Callable[[], None]) -> None:
         """Call *ready* whenever *watched* has something to read, until it is forgotten."""

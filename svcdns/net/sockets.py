@@ -3,7 +3,8 @@
 import asyncio
 import resource
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from ipaddress import ip_address
 
@@ -59,10 +60,32 @@ def is_any(address: str) -> bool:
     return ip_address(address).is_unspecified
 
 
-def bind(address: str, port: int, kind: socket.SocketKind) -> socket.socket:
+def share(sockets: Sequence[socket.socket], *, shared: bool) -> None:
+    """Say whether the ports of *sockets* may be had by others that say so, too, at addresses that overlap theirs."""
+    for each in sockets:
+        each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, shared)
+
+
+@contextmanager
+def sharing(sockets: Sequence[socket.socket]) -> Iterator[None]:
+    """Share the ports of *sockets* meanwhile."""
+    share(sockets, shared=True)
+    try:
+        yield
+    finally:
+        share(sockets, shared=False)
+
+
+def bind(address: str, port: int, kind: socket.SocketKind, *, shared: bool = False) -> socket.socket:
     """Open a socket on an IP address; port 0 asks the kernel for one.
 
     TCP sockets take a port whose last connections still linger; a port in use is an error for both.
+
+    Args:
+        address: The address.
+        port: The port.
+        kind: Whether it is for UDP or TCP.
+        shared: Whether the port may be in use by sockets of this user that are `sharing` it.
 
     Raises:
         BindError: The address cannot be had.
@@ -74,9 +97,11 @@ def bind(address: str, port: int, kind: socket.SocketKind) -> socket.socket:
             opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         if kind is socket.SOCK_STREAM:
             opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        share([opened], shared=shared)
         opened.bind((address, port))
         if kind is socket.SOCK_STREAM:
             opened.listen(_BACKLOG)
+        share([opened], shared=False)
     except OSError as error:
         opened.close()
         protocol = "TCP" if kind is socket.SOCK_STREAM else "UDP"

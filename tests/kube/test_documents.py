@@ -120,6 +120,7 @@ def test_anchors_and_merge_keys_are_followed() -> None:
             "expected YAML: while parsing a flow node, did not find expected node content",
         ),
         ("a: b\n---\nc: *d", 3, "expected YAML: found undefined alias"),
+        ("kind: Pod\nmetadata:\n  name: {{ .Values.name }}\n", 3, "expected YAML with words for keys, found a mapping"),
         (
             "kind: Pod\nmetadata:\n  name: !secret x\n",
             3,

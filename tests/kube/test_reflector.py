@@ -384,6 +384,25 @@ def test_lists_that_expire_again_and_again_are_spaced_out() -> None:
     assert pauses[-1] > 5
 
 
+def test_versions_that_are_gone_after_each_first_event_are_spaced_out_too() -> None:
+    world = World()
+    pauses = []
+    for version in range(20, 60, 10):
+        world.listed(version).watching().reflector.take(bookmark(version + 1))
+        pauses.append(world.reflector.fail(Expired("410"), 0.1).pause)
+    assert pauses[0] == 0
+    assert pauses[1:] == sorted(pauses[1:])
+    assert pauses[-1] >= 2
+
+
+def test_a_stream_that_is_never_answered_gives_way_to_pages_in_the_end() -> None:
+    reflector = World().reflector
+    for _ in range(4):
+        assert isinstance(reflector.request(), WatchRequest)
+        reflector.fail(UnreachableError("there is no answer in time"))
+    assert reflector.request() == ListRequest(500)
+
+
 def test_a_kind_denied_at_the_start_is_asked_for_each_half_minute() -> None:
     world = World()
     for _ in range(3):

@@ -302,7 +302,7 @@ class ReflectorMachine(RuleBasedStateMachine):
             lambda: self.fail(kind, random.choice(FAILURES)): 2,
             lambda: self.end(kind, random.choice((0.1, 300.0))): 2,
             lambda: self.fail_as_event(kind, random.choice((410, 500))): 1,
-            lambda: self.lose(kind): 1,
+            lambda: self.lose(kind): 2,
             lambda: self.compact(kind): 1,
         }
         random.choices([*actions], [*actions.values()])[0]()
@@ -322,6 +322,6 @@ class ReflectorMachine(RuleBasedStateMachine):
 
 
 ReflectorMachine.TestCase.settings = settings(
-    max_examples=200, stateful_step_count=25, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=300, stateful_step_count=25, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 TestReflector = ReflectorMachine.TestCase

@@ -80,10 +80,15 @@ alias.default.svc                      D D    D   D   D     D   D  D  D   D     
 x.outside.default.svc                  X X    X   X   X     X   X  X  X   X     X
 _tcp.outside.default.svc               X X    X   X   X     X   X  X  X   X     X
 _http._tcp.outside.default.svc         X X    X   X   X     X   X  X  X   X     X
+_.outside.default.svc                  - -    -   -   -     -   -  -  -   -     -
+_._.outside.default.svc                C C    D   D   D     D   D  D  D   D     D
+_._.numeric.default.svc                X X    X   X   X     X   X  X  X   X     X
 numeric.default.svc                    X X    X   X   X     X   X  X  X   X     X
 garbled.default.svc                    X X    X   X   X     X   X  X  X   X     X
 10-1-2-3.default.pod                   D -    D   -   -     -   -  -  -   -     D
 fd00--1.default.pod                    - D    D   -   -     -   -  -  -   -     D
+--ffff-10.1.2.3.default.pod            X X    X   X   X     X   X  X  X   X     X
+--ffff-a01-203.default.pod             D -    D   -   -     -   -  -  -   -     D
 --1.default.pod                        - D    D   -   -     -   -  -  -   -     D
 10-1-2-03.default.pod                  X X    X   X   X     X   X  X  X   X     X
 10-1-2.default.pod                     X X    X   X   X     X   X  X  X   X     X
@@ -103,7 +108,7 @@ x.10.0.96.10.in-addr.arpa.             X X    X   X   X     X   X  X  X   X     
 10.in-addr.arpa.                       - -    -   -   -     -   -  -  -   -     -
 11.in-addr.arpa.                       X X    X   X   X     X   X  X  X   X     X
 010.in-addr.arpa.                      X X    X   X   X     X   X  X  X   X     X
-svc.in-addr.arpa.                      X X    X   X   X     X   X  X  X   X     X
+svc.in-addr.arpa.                      - -    -   -   -     -   -  -  -   -     -
 web.default.svc.in-addr.arpa.          X X    X   X   X     X   X  X  X   X     X
 dns-version.in-addr.arpa.              - -    -   -   -     D   -  -  -   -     D
 ns.dns.in-addr.arpa.                   D -    -   -   -     -   -  -  -   -     D

@@ -5,7 +5,7 @@ from contextlib import ExitStack
 import pytest
 
 from svcdns.metrics import Metrics
-from svcdns.net.sockets import BindError, Counters, bind, is_any, raise_file_limit
+from svcdns.net.sockets import BindError, Counters, bind, is_any, raise_file_limit, sharing
 
 UDP, TCP = socket.SOCK_DGRAM, socket.SOCK_STREAM
 KINDS = pytest.mark.parametrize(("kind", "word"), [(UDP, "UDP"), (TCP, "TCP")], ids=["udp", "tcp"])
@@ -74,3 +74,15 @@ def test_listeners_share_their_counters() -> None:
     metrics = Metrics()
     Counters.of(metrics).silent.value += 1
     assert Counters.of(metrics).silent.value == 1
+
+
+@KINDS
+def test_a_port_is_shared_only_while_both_sides_say_so(kind: socket.SocketKind, word: str) -> None:
+    with bind("0.0.0.0", 0, kind) as first:
+        port = first.getsockname()[1]
+        with pytest.raises(BindError, match=word):
+            bind("127.0.0.1", port, kind, shared=True)
+        with sharing([first]):
+            bind("127.0.0.1", port, kind, shared=True).close()
+            with pytest.raises(BindError, match=word):
+                bind("127.0.0.1", port, kind)

@@ -45,8 +45,8 @@ reason; an answer that comes later still goes to the cache.
 - `health_check` (500ms): how often an upstream that failed is probed, for `NAME` (`.`), with `no_rec` without RD. Any
   answer will do. Meanwhile others are asked first.
 - `policy`: in which order upstreams are asked.
-- `max_concurrent`: how many queries may wait; more are REFUSED. Without it the bound is 10,000 sockets, or a half of
-  the files that the process may open, and more are SERVFAIL.
+- `max_concurrent`: how many queries may wait; more are REFUSED. In any case no more than 10,000 wait in the whole
+  process, or a half of the files that it may open; more are SERVFAIL.
 - `max_connect_attempts`: how many upstreams are tried for one query at most.
 - `failfast_all_unhealthy_upstreams`: SERVFAIL where all upstreams are down, instead of trying them all the same.
 - `failover`: further response codes after which the next upstream is asked; the last answer counts.

@@ -1,7 +1,9 @@
 """What a `forward` directive says."""
 
 import ssl
+from collections.abc import MutableMapping
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from ipaddress import ip_address
 from pathlib import Path
 from typing import NamedTuple
@@ -66,11 +68,16 @@ Destination = Address | Host | File
 
 
 class Tls(NamedTuple):
-    """Files for TLS, empty where the system's or none are used."""
+    """Files for TLS, empty where the system's or none are used.
+
+    Attributes:
+        digest: Of what they say, so that a reload sees a change.
+    """
 
     certificate: str = ""
     key: str = ""
     authorities: str = ""
+    digest: str = ""
 
 
 class Probe(NamedTuple):
@@ -121,8 +128,12 @@ class Settings:
     context: ssl.SSLContext | None = None
 
 
-def parse(directive: Directive) -> Settings:
+def parse(directive: Directive, contexts: MutableMapping[Tls, ssl.SSLContext]) -> Settings:
     """Read a directive and all its options.
+
+    Args:
+        directive: The directive.
+        contexts: The TLS contexts in use, by what they were made of; one that is missing is added.
 
     Raises:
         ConfigError: It says what cannot be.
@@ -140,9 +151,21 @@ def parse(directive: Directive) -> Settings:
     named = any(isinstance(each, Address) and each.server_name for each in settings.destinations)
     if named and settings.server_name:
         raise directive.error("found tls_servername and a name behind '%' in an upstream, expected one of them")
+    _check_family(settings)
     if any(isinstance(each, (Address, Host)) and each.tls for each in settings.destinations):
-        settings = replace(settings, context=_make_context(directive, settings.tls))
+        tls = _digest(directive, settings.tls)
+        context = contexts[tls] = contexts.get(tls) or _make_context(directive, tls)
+        settings = replace(settings, tls=tls, context=context)
     return settings
+
+
+def _check_family(settings: Settings) -> None:
+    """Refuse an address to ask from that cannot reach an upstream."""
+    for each in settings.destinations:
+        if settings.source and isinstance(each, Address) and (":" in each.host) != (":" in settings.source):
+            raise settings.directive.error(
+                f"found {each.host} and source_address {settings.source}, expected one family"
+            )
 
 
 def _apply(settings: Settings, option: Option) -> Settings:
@@ -301,14 +324,21 @@ def _split_port(statement: Directive | Option, word: str, default: int) -> tuple
         host, bracket, rest = word[1:].partition("]")
         if not bracket or (rest and not rest.startswith(":")):
             raise statement.error(f"found '{word}', expected [ADDRESS]:PORT")
-        return host, statement.value(parse_port, rest[1:]) if rest else default
+        return host, statement.value(_parse_port, rest[1:]) if rest else default
     address = word.partition("%")[0]
     if address.count(":") > 1:
         before, colon, last = word.rpartition(":")
         named = "%" in before and colon and last.isdigit()
-        return (before, statement.value(parse_port, last)) if named else (word, default)
+        return (before, statement.value(_parse_port, last)) if named else (word, default)
     host, colon, port = word.rpartition(":")
-    return (host, statement.value(parse_port, port)) if colon else (word, default)
+    return (host, statement.value(_parse_port, port)) if colon else (word, default)
+
+
+def _parse_port(text: str) -> int:
+    port = parse_port(text)
+    if not port:
+        raise ValueError("expected a port from 1 to 65535")
+    return port
 
 
 def _parse_ip(text: str) -> str:
@@ -327,6 +357,17 @@ def _locate(option: Option, word: str) -> str:
     if not path.is_file():
         raise option.error(f"found '{word}', expected a file that is there")
     return str(path)
+
+
+def _digest(directive: Directive, tls: Tls) -> Tls:
+    """Fill in the digest."""
+    digest = sha256()
+    try:
+        for name in filter(None, (tls.certificate, tls.key, tls.authorities)):
+            digest.update(Path(name).read_bytes())
+    except OSError as error:
+        raise directive.error(f"found TLS files that cannot be used: {error}") from error
+    return tls._replace(digest=digest.hexdigest())
 
 
 def _make_context(directive: Directive, files: Tls) -> ssl.SSLContext:

@@ -32,7 +32,7 @@ def setup(directives: Sequence[Directive], environment: Environment) -> Plugin:
         if keeper is not None:
             keeper.keep(query, response)
 
-    stanzas = [Stanza(parse(directive), environment, upstreams, keep) for directive in directives]
+    stanzas = [Stanza(parse(directive, upstreams.contexts), environment, upstreams, keep) for directive in directives]
     return Forward(stanzas, environment.clock)
 
 

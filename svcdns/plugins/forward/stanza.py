@@ -24,6 +24,7 @@ PROBE_PATIENCE = 1.0
 """How long an upstream has to answer a probe, in seconds."""
 
 _FIRST_SHARE = 0.5
+_TOO_MANY = "too many queries wait for upstreams"
 
 log = logging.getLogger(__name__)
 
@@ -92,6 +93,8 @@ class Stanza:
         if self._settings.max_concurrent and self._waiting >= self._settings.max_concurrent:
             self._rejects.value += 1
             return Response(Rcode.REFUSED, ede=ExtendedError(Ede.OTHER, "max_concurrent is reached"), plugin=PLUGIN)
+        if self._upstreams.full:
+            return _unable(_TOO_MANY, Ede.OTHER)
         tcp = query.listener.transport != "udp" and not self._settings.prefer_udp
         stream = self._settings.force_tcp or tcp
         key = (query.name, query.rtype, query.do, query.cd, stream)
@@ -103,10 +106,12 @@ class Stanza:
         asker: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
         question.join(asker, deadline)
         self._waiting += 1
+        self._upstreams.waiting += 1
         try:
             return await asker
         finally:
             self._waiting -= 1
+            self._upstreams.waiting -= 1
 
     def note(self, upstream: Upstream, response: Response, seconds: float) -> None:
         """Count an answer."""
@@ -179,7 +184,7 @@ class Stanza:
         if isinstance(upstreams, str):
             return _unable(upstreams)
         if not self._upstreams.make_room():
-            return _unable("too many queries wait for upstreams", Ede.OTHER)
+            return _unable(_TOO_MANY, Ede.OTHER)
         if not query.rd:
             query = query._replace(rd=True)  # or what a server happens to have cached would pass for all there is
         question = Question(query, key, self, self._upstreams.poller, iter(upstreams), stream=stream)

@@ -5,6 +5,7 @@ letter case - outlives a reload, and connections are shared.
 """
 
 from collections.abc import Hashable
+from ssl import SSLContext
 from weakref import WeakValueDictionary
 
 from svcdns.chain import Environment
@@ -12,7 +13,7 @@ from svcdns.metrics import Metrics
 from svcdns.net.poller import Poller
 from svcdns.net.pool import Keeping, Route
 from svcdns.net.upstream import Counters, Upstream, show_address
-from svcdns.plugins.forward.config import Address, Host, Settings
+from svcdns.plugins.forward.config import Address, Host, Settings, Tls
 from svcdns.plugins.forward.question import Question
 from svcdns.plugins.forward.sources import Fixed, Resolved, open_source
 
@@ -29,11 +30,15 @@ class Upstreams:
     Attributes:
         poller: What all upstreams share.
         abandoned: The questions that go on though nobody waits for them, the oldest first.
+        contexts: The TLS contexts in use, by what they were made of.
+        waiting: How many queries wait for an answer; several may wait for that to one question.
     """
 
     def __init__(self, environment: Environment) -> None:
         self.poller = Poller(environment.clock, environment.spawn)
         self.abandoned: dict[Question, None] = {}
+        self.contexts: WeakValueDictionary[Tls, SSLContext] = WeakValueDictionary()
+        self.waiting = 0
         self._metrics = environment.metrics
         self._known: WeakValueDictionary[Hashable, Upstream] = WeakValueDictionary()
 
@@ -43,7 +48,7 @@ class Upstreams:
         Args:
             route: Where it is.
             keeping: How long and how many connections are kept.
-            files: What a TLS context was made of, for a reload makes it anew.
+            files: What its TLS context was made of.
         """
         key = (route._replace(context=None), keeping, files if route.context else None)
         upstream = self._known.get(key)
@@ -52,9 +57,14 @@ class Upstreams:
             upstream = self._known[key] = Upstream(route, keeping, self.poller, counters)
         return upstream
 
+    @property
+    def full(self) -> bool:
+        """Whether no further query may wait."""
+        return self.waiting >= self.poller.limit
+
     def make_room(self) -> bool:
         """Tell whether one more question may be put, after giving up the oldest that nobody waits for if need be."""
-        if self.poller.full and self.abandoned:
+        while self.poller.full and self.abandoned:
             next(iter(self.abandoned)).abandon()
         return not self.poller.full
 

@@ -1,5 +1,7 @@
 """What `forward` directives say, and what is refused with file and line."""
 
+import ssl
+from collections.abc import MutableMapping
 from pathlib import Path
 
 import pytest
@@ -8,14 +10,16 @@ import trustme
 from svcdns.dns.name import ROOT, from_text
 from svcdns.errors import ConfigError
 from svcdns.net.pool import Keeping
-from svcdns.plugins.forward.config import Address, File, Host, Probe, Settings, parse
+from svcdns.plugins.forward.config import Address, File, Host, Probe, Settings, Tls, parse
 from tests.fakes import directives
 from tests.manuals import fenced
 
 
-def settings(text: str, path: str = "Corefile") -> Settings:
+def settings(
+    text: str, path: str = "Corefile", contexts: MutableMapping[Tls, ssl.SSLContext] | None = None
+) -> Settings:
     (directive,) = directives(text, "forward", path)
-    return parse(directive)
+    return parse(directive, {} if contexts is None else contexts)
 
 
 def option(text: str) -> Settings:
@@ -106,6 +110,23 @@ def test_certificates_are_read_from_files_beside_the_corefile(tmp_path: Path) ->
     for words in ("", "ca.pem", "cert.pem key.pem", "cert.pem key.pem ca.pem"):
         text = f"forward . tls://192.0.2.1 {{\n tls {words}\n}}"
         assert settings(text, str(tmp_path / "Corefile")).context is not None
+
+
+def test_a_reload_uses_the_same_certificates_until_their_files_change(tmp_path: Path) -> None:
+    contexts: dict[Tls, ssl.SSLContext] = {}
+
+    def read() -> ssl.SSLContext | None:
+        text = "forward . tls://192.0.2.1 {\n tls ca.pem\n}"
+        return settings(text, str(tmp_path / "Corefile"), contexts).context
+
+    trustme.CA().cert_pem.write_to_path(tmp_path / "ca.pem")
+    first = read()
+    assert read() is first
+    trustme.CA().cert_pem.write_to_path(tmp_path / "ca.pem")
+    assert read() is not first
+
+
+def test_certificates_that_are_none_are_refused(tmp_path: Path) -> None:
     (tmp_path / "broken.pem").write_text("no certificate")
     with pytest.raises(ConfigError, match="TLS files that cannot be used"):
         settings("forward . tls://192.0.2.1 {\n tls broken.pem\n}", str(tmp_path / "Corefile"))
@@ -129,6 +150,11 @@ def test_certificates_are_read_from_files_beside_the_corefile(tmp_path: Path) ->
         ("forward . http://9.9.9.9", "expected an address, 'dns://', 'tls://', a host name or a file"),
         ("forward . /no/such/file", "found '/no/such/file', expected an address, a host name or a file that is there"),
         ("forward . 192.0.2.1:70000", "found '70000', expected a port from 0 to 65535"),
+        ("forward . 192.0.2.1:0", "found '0', expected a port from 1 to 65535"),
+        (
+            "forward . 192.0.2.1 {\nsource_address 2001:db8::1\n}",
+            "found 192.0.2.1 and source_address 2001:db8::1, expected one family",
+        ),
         ("forward . 192.0.2.256", "found '192.0.2.256', expected an IP address"),
         ("forward . [2001:db8::1", "expected [ADDRESS]:PORT"),
         ("forward . under..dots", "expected a zone whose labels have 1 to 63 characters"),

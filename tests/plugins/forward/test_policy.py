@@ -33,4 +33,5 @@ async def test_random_asks_each_some_time() -> None:
 
 
 def test_random_is_the_default() -> None:
-    assert parse(*directives("forward . 192.0.2.1", "forward")).policy == "random"
+    (directive,) = directives("forward . 192.0.2.1", "forward")
+    assert parse(directive, {}).policy == "random"

@@ -51,6 +51,20 @@ async def test_more_than_there_are_sockets_for_are_servfail(monkeypatch: pytest.
         assert addresses(await forward.ask("www.example.")) == [GOOD]
 
 
+@pytest.mark.parametrize("option", ["", "force_tcp"])
+async def test_equal_queries_are_as_many_as_others(monkeypatch: pytest.MonkeyPatch, option: str) -> None:
+    monkeypatch.setattr(poller, "MOST_SOCKETS", 3)
+    async with fake_upstream() as fake, forwarding(to(fake, option)) as forward:
+        waiting = [asyncio.ensure_future(forward.ask("slow-300.example.")) for _ in range(3)]
+        await fake.wait_for(1)
+        response = await forward.ask("slow-300.example.")
+        assert response.rcode == Rcode.SERVFAIL
+        assert response.ede is not None
+        assert response.ede.text == "too many queries wait for upstreams"
+        assert [addresses(each) for each in await asyncio.gather(*waiting)] == [[GOOD]] * 3
+        assert addresses(await forward.ask("www.example.")) == [GOOD]
+
+
 async def test_questions_that_nobody_waits_for_make_room(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(poller, "MOST_SOCKETS", 2)
     async with fake_upstream() as fake, forwarding(to(fake)) as forward:

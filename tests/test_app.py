@@ -1,0 +1,261 @@
+"""The whole process: start, reload and stop, asked from outside."""
+
+import asyncio
+import logging
+import random
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+
+import dns.asyncquery
+import dns.message
+import dns.rcode
+import pytest
+
+from svcdns.errors import SvcdnsError
+from tests.fake_upstream import FakeUpstream, fake_upstream
+from tests.serving import ADDRESS, PATIENCE, Page, Serving, serving
+
+WEB = """
+apiVersion: v1
+kind: Service
+metadata: {name: web}
+spec:
+  clusterIP: 10.96.0.20
+"""
+WEB_NAME = "web.default.svc.cluster.local"
+COREFILE = """
+. {{
+    ready 127.0.0.1:0
+    prometheus 127.0.0.1:0
+    health 127.0.0.1:0 {{
+        lameduck {lameduck}
+    }}
+    kubernetes cluster.local {{
+        manifests manifests
+    }}
+    forward . 127.0.0.1:{upstream}
+    cache 30
+}}
+"""
+MARK = "mark.test {\n}\n"
+"""A block whose zone is REFUSED; without it, the upstream has an answer."""
+
+RELOADS = 50
+
+
+@asynccontextmanager
+async def cluster(lameduck: str = "0s") -> AsyncIterator[tuple[Serving, FakeUpstream, str]]:
+    """Serve one Service, and all other names from an upstream; the last value is the Corefile."""
+    async with fake_upstream() as upstream:
+        corefile = COREFILE.format(upstream=upstream.port, lameduck=lameduck)
+        async with serving(corefile, {"manifests/web.yaml": WEB}) as server:
+            yield server, upstream, corefile
+
+
+@contextmanager
+def taken_port() -> Iterator[int]:
+    """Listen at a port over TCP."""
+    with socket.socket() as other:
+        other.bind((ADDRESS, 0))
+        other.listen()
+        yield other.getsockname()[1]
+
+
+def free_port() -> int:
+    """Return a port that nobody listens at, below those that the kernel gives to others meanwhile."""
+    while True:
+        port = random.randrange(20_000, 32_000)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind((ADDRESS, port))
+            return port
+
+
+async def rcode(name: str, port: int, *, tcp: bool = False) -> str:
+    """Ask for addresses; return the response code, or ``closed`` where nobody listens."""
+    exchange = dns.asyncquery.tcp if tcp else dns.asyncquery.udp
+    try:
+        response = await exchange(dns.message.make_query(name, "A"), ADDRESS, timeout=PATIENCE, port=port)
+    except ConnectionRefusedError:
+        return "closed"
+    return dns.rcode.to_text(response.rcode())
+
+
+async def reload(server: Serving, corefile: str, name: str, expected: str, port: int | None = None) -> None:
+    """Have *corefile* put in force, which *name* shows when its response code is the expected one."""
+    server.write("Corefile", corefile)
+    server.app.reload()
+
+    async def is_in_force() -> bool:
+        return await rcode(name, port or server.port, tcp=True) == expected
+
+    await server.until(is_in_force)
+
+
+async def refusals(server: Serving) -> float:
+    """Return how many Corefiles could not be put in force."""
+    metrics = (await server.http("/metrics")).text
+    return next(float(line.split()[1]) for line in metrics.splitlines() if line.startswith("coredns_reload_failed"))
+
+
+async def reload_in_vain(server: Serving, corefile: str) -> None:
+    """Have *corefile* refused."""
+    before = await refusals(server)
+    server.write("Corefile", corefile)
+    server.app.reload()
+
+    async def is_refused() -> bool:
+        return await refusals(server) > before
+
+    await server.until(is_refused)
+
+
+async def ask_on(server: Serving, stop: asyncio.Event, *, tcp: bool) -> int:
+    """Ask over and over until told to stop, one packet a question; return how often there was an answer."""
+    count = 0
+    while not stop.is_set():
+        for name in (WEB_NAME, f"{count}.example.com"):
+            assert await rcode(name, server.port, tcp=tcp) == "NOERROR"
+            count += 1
+    return count
+
+
+async def test_fifty_reloads_under_load_lose_no_query() -> None:
+    async with cluster() as (server, _, corefile):
+        stop = asyncio.Event()
+        asking = [asyncio.create_task(ask_on(server, stop, tcp=tcp)) for tcp in (False, True) * 2]
+        for turn in range(0, RELOADS, 5):
+            port = free_port()
+            other = f"other.test:{port} {{\n    health 127.0.0.1:0\n}}\n"
+            await reload(server, corefile + MARK, "mark.test", "REFUSED")
+            await reload_in_vain(server, corefile + "broken {\n")
+            await reload(
+                server, corefile.replace("cache 30", f"cache {turn + 2}") + other, "other.test", "REFUSED", port
+            )
+            await reload_in_vain(server, corefile + other + other)
+            await reload(server, corefile, "other.test", "closed", port)
+        stop.set()
+        assert min(await asyncio.gather(*asking)) > RELOADS
+
+
+async def test_a_corefile_that_is_wrong_changes_nothing_and_the_log_names_file_and_line(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with cluster() as (server, _, corefile):
+        await reload_in_vain(server, f"{corefile}{MARK}. {{\n    cach\n}}\n")
+        assert await rcode(WEB_NAME, server.port) == "NOERROR"
+        assert await rcode("mark.test", server.port) == "NOERROR"
+        line = corefile.count("\n") + MARK.count("\n") + 2
+        assert f"Corefile:{line}: unknown directive 'cach', did you mean 'cache'?" in caplog.text
+
+
+async def test_a_corefile_that_names_a_taken_port_opens_none_of_its_ports() -> None:
+    async with cluster() as (server, _, corefile):
+        port = free_port()
+        with taken_port() as taken:
+            more = f"other.test:{port} {{\n    health 127.0.0.1:{taken}\n}}\n"
+            await reload_in_vain(server, corefile + MARK + more)
+            await reload_in_vain(server, f"{corefile}{MARK}other.test:{port} {{\n}}\nlast.test:{taken} {{\n}}\n")
+        assert await rcode("other.test", port, tcp=True) == "closed"
+        assert await rcode("mark.test", server.port) == "NOERROR"
+        await reload(server, f"{corefile}other.test:{port} {{\n}}\n", "other.test", "REFUSED", port)
+
+
+async def test_side_ports_are_opened_and_closed_and_those_that_stay_are_the_same() -> None:
+    async with cluster() as (server, _, corefile):
+        before = server.app.site_ports()
+        extra = f"127.0.0.2:{free_port()}"
+        await reload(server, f"{corefile}{MARK}other.test {{\n    ready {extra}\n}}\n", "mark.test", "REFUSED")
+        assert server.app.site_ports().items() - before.items() == {(extra, int(extra.rpartition(":")[2]))}
+        await reload(server, corefile, "mark.test", "NOERROR")
+
+        async def is_as_before() -> bool:
+            return server.app.site_ports() == before
+
+        await server.until(is_as_before)
+
+
+@pytest.mark.parametrize("first", ["", "    bind 127.0.0.1\n"], ids=["bound", "unbound"])
+async def test_a_block_can_be_bound_and_unbound_while_it_serves(first: str) -> None:
+    port = free_port()
+    corefile = ".:%d {\n%s    health %s:%d\n}\n"
+    side = free_port()
+    async with serving(corefile % (port, first, "" if first else ADDRESS, side)) as server:
+        second = "" if first else "    bind 127.0.0.1\n"
+        after = corefile % (port, second, ADDRESS if first else "", side)
+        await reload(server, after + f"mark.test:{free_port()} {{\n}}\n", WEB_NAME, "REFUSED")
+        wanted = {ADDRESS} if second else {"0.0.0.0", "::"}
+
+        async def is_bound() -> bool:
+            return {address for address, each in server.app.addresses() if each == port} == wanted
+
+        await server.until(is_bound)
+        assert await rcode(WEB_NAME, port) == "REFUSED"
+        assert (await server.http("/health")).status == 200
+
+
+async def test_what_was_cached_and_read_lives_on() -> None:
+    async with cluster() as (server, upstream, corefile):
+        assert await rcode("once.example.com", server.port) == "NOERROR"
+        server.write("manifests/web.yaml", "kind: [")  # a source that began anew would not get over this
+        await reload(server, corefile + MARK, "mark.test", "REFUSED")
+        assert await rcode("once.example.com", server.port) == "NOERROR"
+        assert await rcode(WEB_NAME, server.port) == "NOERROR"
+        assert len(upstream.named("once")) == 1
+
+
+async def test_a_source_that_only_the_old_corefile_asked_for_is_read_anew() -> None:
+    async with cluster() as (server, _, corefile):
+        without = corefile.replace("kubernetes cluster.local {\n        manifests manifests\n    }", "")
+        await reload(server, without + MARK, "mark.test", "REFUSED")
+        server.write("manifests/web.yaml", WEB.replace("web", "db"))
+        await reload(server, corefile, "db.default.svc.cluster.local", "NOERROR")
+        assert await rcode(WEB_NAME, server.port) == "NXDOMAIN"
+
+
+async def test_a_corefile_that_says_the_same_is_put_in_force_only_when_told_to(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    async with cluster() as (server, _, corefile):
+        server.write("Corefile", f"# another comment\n{corefile}")
+        server.app.reload()
+
+        async def is_complete() -> bool:
+            return "reloading complete" in caplog.text
+
+        await server.until(is_complete)
+        assert await refusals(server) == 0
+
+
+async def test_a_stop_answers_what_waits_for_an_upstream() -> None:
+    async with cluster() as (server, upstream, _):
+        asking = [
+            asyncio.create_task(rcode(f"slow-300.{number}.example.com", server.port, tcp=tcp))
+            for number, tcp in enumerate((False, True) * 10)
+        ]
+        await upstream.wait_for(len(asking))
+        server.app.stop()
+        assert await asyncio.gather(*asking) == ["NOERROR"] * len(asking)
+
+
+async def test_while_it_stops_it_is_unready_and_alive_and_answers() -> None:
+    async with cluster(lameduck="500ms") as (server, _, _):
+        assert (await server.http("/ready")).status == 200
+        server.app.stop()
+
+        async def is_stopping() -> bool:
+            return await server.http("/ready") == Page(503, "Shutting down")
+
+        await server.until(is_stopping)
+        assert await server.http("/health") == Page(200, "OK")
+        assert await rcode(WEB_NAME, server.port) == "NOERROR"
+        assert await rcode("www.example.com", server.port, tcp=True) == "NOERROR"
+
+
+async def test_a_start_that_fails_leaves_no_port_open() -> None:
+    port = free_port()
+    with taken_port() as taken, pytest.raises(SvcdnsError, match=f"cannot listen on 0.0.0.0:{taken} over TCP"):
+        async with serving(f".:{port} {{\n}}\n.:{taken} {{\n}}\n"):
+            pass
+    assert await rcode(WEB_NAME, port, tcp=True) == "closed"
