@@ -212,8 +212,20 @@ def test_an_external_name_is_absolute(name: str) -> None:
 
 def test_nothing_is_below_an_external_name() -> None:
     found = service(external_name="example.com")
-    assert PUBLISHER.publish_port(join([b"_http", b"_tcp"], WEB), ANY, found, ()) is None
+    http = PortFilter.from_labels(b"_http", b"_tcp")
+    assert PUBLISHER.publish_port(join([b"_http", b"_tcp"], WEB), http, found, ()) is None
     assert PUBLISHER.publish_endpoint(join([b"_tcp"], WEB), b"_tcp", found, ()) is None
+
+
+def test_two_lone_underscores_before_an_external_name_change_nothing() -> None:
+    found = service(external_name="example.com")
+    name = join([b"_", b"_"], WEB)
+    assert show(PUBLISHER.publish_port(name, ANY, found, ()), Rtype.CNAME) == [from_text("example.com.").hex()]
+    assert PUBLISHER.publish_endpoint(join([b"_"], WEB), b"_", found, ()) is EMPTY
+
+
+def test_an_address_of_ipv4_may_be_mapped_into_ipv6() -> None:
+    assert parse_address_label(b"--ffff-a01-203") == address_of("10.1.2.3")
 
 
 def test_records_of_a_pod() -> None:
