@@ -28,7 +28,7 @@ MAX_DEPTH = 8
 Spawn = Callable[[Coroutine[Any, Any, bytes]], Task[bytes]]
 Drop = Callable[[Query, Response], None]
 
-_REMEMBERED = 4096
+_REMEMBERED = 8192
 _LONGEST_REMEMBERED = 512
 _TRANSFERS = frozenset({Rtype.AXFR, Rtype.IXFR})
 _NOT_OURS = ExtendedError(Ede.NOT_AUTHORITATIVE)
