@@ -4,6 +4,7 @@ No controllers run, so nobody makes EndpointSlices, gives Services' Pods address
 Namespace: tests create what they need.
 """
 
+import asyncio
 import json
 import signal
 import socket
@@ -233,8 +234,11 @@ class Client:
 @asynccontextmanager
 async def client_of(server: ApiServer) -> AsyncIterator[Client]:
     """Open a client for as long as the block lasts."""
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=server.trust())) as session:
+    connector = aiohttp.TCPConnector(ssl=server.trust())
+    async with aiohttp.ClientSession(connector=connector) as session:
         yield Client(session, server.url)
+    for _ in range(3):
+        await asyncio.sleep(0)  # connections that were aborted close in the loop's next turns
 
 
 @contextmanager
