@@ -93,17 +93,22 @@ class Frontend:
 
     async def dig(self, *arguments: str) -> str:
         """Return what dig prints."""
-        dig = await asyncio.create_subprocess_exec(
-            programs.path("dig"),
-            f"@{self.address}",
-            f"-p{self.port}",
-            "+time=5",
-            "+tries=1",
-            *arguments,
-            stdout=asyncio.subprocess.PIPE,
-        )
-        output, _ = await dig.communicate()
-        return output.decode()
+        return await run_dig(self.address, self.port, *arguments)
+
+
+async def run_dig(address: str, port: int, *arguments: str) -> str:
+    """Return what dig prints of a server."""
+    dig = await asyncio.create_subprocess_exec(
+        programs.path("dig"),
+        f"@{address}",
+        f"-p{port}",
+        "+time=5",
+        "+tries=1",
+        *arguments,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    output, _ = await dig.communicate()
+    return output.decode()
 
 
 async def read_answer(reader: asyncio.StreamReader) -> bytes:

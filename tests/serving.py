@@ -22,7 +22,7 @@ import dns.message
 from aiohttp import ClientSession, ClientTimeout
 
 from svcdns.app import App, Settings
-from tests import programs
+from tests.frontend import run_dig
 
 ADDRESS = "127.0.0.1"
 PATIENCE = 10.0
@@ -71,17 +71,7 @@ class Serving:
 
     async def dig(self, *arguments: str) -> str:
         """Return what dig prints."""
-        dig = await asyncio.create_subprocess_exec(
-            programs.path("dig"),
-            f"@{ADDRESS}",
-            f"-p{self.port}",
-            "+time=5",
-            "+tries=1",
-            *arguments,
-            stdout=asyncio.subprocess.PIPE,
-        )
-        output, _ = await dig.communicate()
-        return output.decode()
+        return await run_dig(ADDRESS, self.port, *arguments)
 
     async def http(self, path: str) -> Page:
         """Return what the side port that serves *path* answers; 404 where none does."""
