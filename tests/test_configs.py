@@ -14,7 +14,7 @@ from svcdns.corefile import parse
 from svcdns.corefile_files import read_import
 from svcdns.dns.message import Query, Rcode, Response
 from svcdns.errors import ConfigError
-from svcdns.kube import documents
+from svcdns.kube.manifests import documents
 from svcdns.metrics import Metrics
 from svcdns.plugins import DIRECTIVES
 from svcdns.tasks import Tasks

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from svcdns.kube.api.config import ApiConfig, Pace
+from svcdns.kube.api.source import ApiSource
 from svcdns.kube.cluster import Cluster
 from svcdns.kube.objects import Kind
-from svcdns.kube.source_config import ApiConfig, Pace
-from svcdns.kube.watch import ApiSource
 from svcdns.metrics import Metrics
 from tests.cluster.apiserver import ApiServer, Client, Object, endpoint_slice, namespace, service
 

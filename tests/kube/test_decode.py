@@ -7,7 +7,7 @@ import pytest
 from svcdns.kube.decode import Event, event_from_json, page_from_json, stamps_from_json, status_from_json
 from svcdns.kube.objects import EndpointSlice, Kind, Pod, Port, Service
 from svcdns.kube.structs import Retained
-from tests.kube.fake_api import endpoint_slice, event, failure, pod, service
+from tests.kube.api.fake_api import endpoint_slice, event, failure, pod, service
 
 PORTS = (Port("http", "tcp", 80),)
 WEB = service("web") | {"kind": "Service"}

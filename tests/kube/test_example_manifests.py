@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from svcdns.kube.cluster import Cluster
-from svcdns.kube.controlplane import Options
-from svcdns.kube.manifests import Manifests
+from svcdns.kube.manifests.controlplane import Options
+from svcdns.kube.manifests.source import Manifests
 from svcdns.kube.objects import Key, Kind
 
 EXAMPLES = Path(__file__).parents[2] / "configs" / "manifests"

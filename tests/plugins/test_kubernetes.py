@@ -14,18 +14,18 @@ from svcdns.dns.name import ROOT, Name, from_text, to_text
 from svcdns.dns.records import RRset, Rtype
 from svcdns.dns.zone import Zone
 from svcdns.errors import ConfigError
+from svcdns.kube.api.config import ApiConfig
 from svcdns.kube.cluster import Cluster
 from svcdns.kube.directory import Pods
 from svcdns.kube.objects import Kind
 from svcdns.kube.schema import make_soa
-from svcdns.kube.source_config import ApiConfig
 from svcdns.plugins.kubernetes import Kubernetes, setup
 from svcdns.plugins.kubernetes.config import Folders, Settings, read_settings
 from svcdns.plugins.kubernetes.plugin import LocalAddresses
 from svcdns.plugins.kubernetes.sources import Source, open_source
 from tests.fakes import Kept, directives, environment, running, set_up
-from tests.kube.fake_api import FakeApi, namespace, service
-from tests.kube.following import until
+from tests.kube.api.fake_api import FakeApi, namespace, service
+from tests.kube.api.following import until
 from tests.kube.sample import make_cluster
 
 ZONE = from_text("cluster.local.")

@@ -13,14 +13,14 @@ from typing import NamedTuple
 from svcdns.corefile import Directive, Option
 from svcdns.corefile.values import parse_choice, parse_duration, parse_integer
 from svcdns.dns.name import ROOT, Name, from_text, to_text
-from svcdns.kube import controlplane
-from svcdns.kube.addresses import Ranges
+from svcdns.kube.api.config import ApiConfig
 from svcdns.kube.directory import Options, Pods
+from svcdns.kube.manifests import controlplane
+from svcdns.kube.manifests.addresses import Ranges
 from svcdns.kube.objects import Kind
 from svcdns.kube.reverse import is_reverse
 from svcdns.kube.schema import make_soa
 from svcdns.kube.selector import EVERYTHING, Selector, parse_selector
-from svcdns.kube.source_config import ApiConfig
 
 MAX_TTL = 3600
 

@@ -7,12 +7,12 @@ from typing import Any
 
 from svcdns.chain import Environment
 from svcdns.corefile import Directive
-from svcdns.kube import controlplane
+from svcdns.kube.api.config import ApiConfig
+from svcdns.kube.api.source import ApiSource
 from svcdns.kube.cluster import Cluster
-from svcdns.kube.manifests import Manifests
+from svcdns.kube.manifests import controlplane
+from svcdns.kube.manifests.source import Manifests
 from svcdns.kube.objects import Kind
-from svcdns.kube.source_config import ApiConfig
-from svcdns.kube.watch import ApiSource
 from svcdns.plugins.kubernetes.config import Folders, Settings
 
 log = logging.getLogger(__name__)

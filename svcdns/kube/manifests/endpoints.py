@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from svcdns.kube import bodies
-from svcdns.kube.bodies import FAMILIES, family_of
+from svcdns.kube.manifests import bodies
+from svcdns.kube.manifests.bodies import FAMILIES, family_of
+from svcdns.kube.manifests.workloads import RunningPod
 from svcdns.kube.objects import SERVICE_NAME_LABEL, Key, Kind
-from svcdns.kube.workloads import RunningPod
 
 MANAGED_BY_LABEL = "endpointslice.kubernetes.io/managed-by"
 CONTROLLERS = ("endpointslice-controller.k8s.io", "endpointslicemirroring-controller.k8s.io")

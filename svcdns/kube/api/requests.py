@@ -13,12 +13,12 @@ from urllib.request import getproxies, proxy_bypass
 import aiohttp
 
 from svcdns.errors import ClusterError
-from svcdns.kube.api import Account, Call, Session
+from svcdns.kube.api.config import ApiConfig, Pace
+from svcdns.kube.api.failures import UnreachableError, make_failure
+from svcdns.kube.api.measures import Measures
+from svcdns.kube.api.session import Account, Call, Session
+from svcdns.kube.api.throttle import TokenBucket
 from svcdns.kube.decode import status_from_json
-from svcdns.kube.failures import UnreachableError, make_failure
-from svcdns.kube.measures import Measures
-from svcdns.kube.source_config import ApiConfig, Pace
-from svcdns.kube.throttle import TokenBucket
 
 _OK, _UNAUTHORIZED = 200, 401
 _LONGEST_ERROR = 2**16

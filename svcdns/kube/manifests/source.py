@@ -19,8 +19,8 @@ from pathlib import Path
 
 from svcdns.errors import ConfigError
 from svcdns.kube.cluster import Cluster, new_store
-from svcdns.kube.controlplane import Objects, Options, make_objects
-from svcdns.kube.documents import Document, parse
+from svcdns.kube.manifests.controlplane import Objects, Options, make_objects
+from svcdns.kube.manifests.documents import Document, parse
 from svcdns.kube.objects import Kind
 
 INTERVAL = 0.4

@@ -22,7 +22,7 @@ from kubernetes.aio.config.incluster_config import InClusterConfigLoader
 from kubernetes.aio.config.kube_config import KubeConfigLoader
 
 from svcdns.errors import ClusterError
-from svcdns.kube.source_config import ApiConfig, Pace
+from svcdns.kube.api.config import ApiConfig, Pace
 
 _READ_AHEAD = 2**18
 _LOGIN_TIME = 60.0

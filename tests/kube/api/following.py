@@ -7,12 +7,12 @@ from dataclasses import replace
 from random import Random
 from typing import Any, NamedTuple
 
+from svcdns.kube.api.config import ApiConfig, Pace
+from svcdns.kube.api.source import ApiSource
 from svcdns.kube.cluster import Cluster
 from svcdns.kube.objects import Kind
-from svcdns.kube.source_config import ApiConfig, Pace
-from svcdns.kube.watch import ApiSource
 from svcdns.metrics import Metrics
-from tests.kube.fake_api import FakeApi
+from tests.kube.api.fake_api import FakeApi
 
 STRETCH = 0.02
 QUICK = Pace(

@@ -12,7 +12,7 @@ import msgspec
 import yaml
 
 from svcdns.errors import ConfigError
-from svcdns.kube.bodies import BODIES, DEFAULT_NAMESPACE, Body
+from svcdns.kube.manifests.bodies import BODIES, DEFAULT_NAMESPACE, Body
 from svcdns.kube.objects import Key
 
 _STRING = "tag:yaml.org,2002:str"

@@ -10,8 +10,8 @@ import pytest
 
 from svcdns.errors import ConfigError
 from svcdns.kube.cluster import Cluster
-from svcdns.kube.controlplane import Options
-from svcdns.kube.manifests import Manifests
+from svcdns.kube.manifests.controlplane import Options
+from svcdns.kube.manifests.source import Manifests
 from svcdns.kube.objects import Kind
 
 KINDS = (Kind.SERVICE, Kind.ENDPOINT_SLICE, Kind.NAMESPACE)

@@ -7,11 +7,11 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from svcdns.errors import ClusterError
-from svcdns.kube.failures import RefusalError, UnreachableError
-from svcdns.kube.source_config import Pace
+from svcdns.kube.api.config import Pace
+from svcdns.kube.api.failures import RefusalError, UnreachableError
 
 if TYPE_CHECKING:
-    from svcdns.kube.requests import ApiServer
+    from svcdns.kube.api.requests import ApiServer
 
 
 class Outage:

@@ -11,18 +11,18 @@ import aiohttp
 import msgspec
 
 from svcdns.errors import ClusterError
+from svcdns.kube.api.config import ApiConfig, Pace
+from svcdns.kube.api.lines import LineSplitter
+from svcdns.kube.api.measures import Measures
+from svcdns.kube.api.outage import Outage
+from svcdns.kube.api.reflector import FIRST_PAGES, ListRequest, Recovery, Reflector
 from svcdns.kube.cluster import Cluster
 from svcdns.kube.decode import Page, event_from_json, is_whole, page_from_json, stamps_from_json
-from svcdns.kube.lines import LineSplitter
-from svcdns.kube.measures import Measures
 from svcdns.kube.objects import EndpointSlice, Key, Kind, Object
-from svcdns.kube.outage import Outage
-from svcdns.kube.reflector import FIRST_PAGES, ListRequest, Recovery, Reflector
-from svcdns.kube.source_config import ApiConfig, Pace
 from svcdns.kube.structs import Retained
 
 if TYPE_CHECKING:
-    from svcdns.kube.requests import ApiServer
+    from svcdns.kube.api.requests import ApiServer
 
 PATHS = {
     Kind.SERVICE: "/api/v1/services",

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from svcdns.errors import ClusterError, Expired
+from svcdns.kube.api.failures import RefusalError, UnreachableError
+from svcdns.kube.api.reflector import ListRequest, Reflector
 from svcdns.kube.cluster import Cluster
 from svcdns.kube.decode import Event, Page, Status
-from svcdns.kube.failures import RefusalError, UnreachableError
 from svcdns.kube.objects import Key, Kind, Namespace, Object, Service
-from svcdns.kube.reflector import ListRequest, Reflector
 from svcdns.kube.structs import Retained
 
 GARBLED = "e"

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from svcdns.kube.addresses import AddressPool, Loopback, Ranges, normalize, parse_ranges
+from svcdns.kube.manifests.addresses import AddressPool, Loopback, Ranges, normalize, parse_ranges
 
 RANGES: Ranges = (IPv4Network("10.96.0.0/12"), IPv6Network("fd00:10:96::/112"))
 SMALL: Ranges = (IPv4Network("10.0.0.0/28"), IPv6Network("fd00::/124"))

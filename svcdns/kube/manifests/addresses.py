@@ -5,7 +5,7 @@ from hashlib import blake2b
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import cast
 
-from svcdns.kube.bodies import FAMILIES
+from svcdns.kube.manifests.bodies import FAMILIES
 from svcdns.kube.objects import Key
 
 Ranges = tuple[IPv4Network, IPv6Network]

@@ -20,15 +20,22 @@ from typing import NamedTuple
 import msgspec
 
 from svcdns.errors import ConfigError
-from svcdns.kube import bodies
-from svcdns.kube.addresses import AddressPool, Loopback, Ranges, normalize
-from svcdns.kube.bodies import EXTERNAL_NAME, FAMILIES
 from svcdns.kube.decode import from_plain
-from svcdns.kube.documents import Document
-from svcdns.kube.endpoints import CONTROLLERS, MANAGED_BY_LABEL, Listed, PodIndex, mirror_endpoints, slice_pods
+from svcdns.kube.manifests import bodies
+from svcdns.kube.manifests.addresses import AddressPool, Loopback, Ranges, normalize
+from svcdns.kube.manifests.bodies import EXTERNAL_NAME, FAMILIES
+from svcdns.kube.manifests.documents import Document
+from svcdns.kube.manifests.endpoints import (
+    CONTROLLERS,
+    MANAGED_BY_LABEL,
+    Listed,
+    PodIndex,
+    mirror_endpoints,
+    slice_pods,
+)
+from svcdns.kube.manifests.workloads import RunningPod, find_pods
 from svcdns.kube.objects import HEADLESS, SERVICE_NAME_LABEL, Key, Kind, Object
 from svcdns.kube.selector import EVERYTHING, Selector
-from svcdns.kube.workloads import RunningPod, find_pods
 
 _NAMESPACE_LABEL = "kubernetes.io/metadata.name"
 _SKIP_MIRROR_LABEL = "endpointslice.kubernetes.io/skip-mirror"

@@ -3,8 +3,8 @@
 from ipaddress import ip_address
 from typing import Any, cast
 
-from svcdns.kube.controlplane import Objects, Options, make_objects
-from svcdns.kube.documents import parse
+from svcdns.kube.manifests.controlplane import Objects, Options, make_objects
+from svcdns.kube.manifests.documents import parse
 from svcdns.kube.objects import EndpointSlice, Key, Kind, Service
 
 

@@ -1,7 +1,7 @@
 import pytest
 
 from svcdns.errors import ClusterError
-from svcdns.kube.lines import MAX_LINE, LineSplitter
+from svcdns.kube.api.lines import MAX_LINE, LineSplitter
 
 TEXT = '{"name":"größe"}\r\n\n{"name":"日本"}\n\r\n{}\n'.encode()
 LINES = ['{"name":"größe"}'.encode(), '{"name":"日本"}'.encode(), b"{}"]

@@ -3,11 +3,11 @@ from random import Random
 import pytest
 
 from svcdns.errors import ClusterError, Expired
+from svcdns.kube.api.failures import RefusalError, UnreachableError, make_failure
+from svcdns.kube.api.reflector import ListRequest, Recovery, Reflector, WatchRequest
 from svcdns.kube.cluster import Cluster
 from svcdns.kube.decode import Event, Page, Status
-from svcdns.kube.failures import RefusalError, UnreachableError, make_failure
 from svcdns.kube.objects import Kind, Namespace, Object, Service
-from svcdns.kube.reflector import ListRequest, Recovery, Reflector, WatchRequest
 from svcdns.kube.structs import Retained
 
 KEY = ("default", "web")

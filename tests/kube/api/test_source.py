@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 import trustme
 
+from svcdns.kube.api.config import ApiConfig
+from svcdns.kube.api.lines import MAX_LINE
+from svcdns.kube.api.source import ApiSource
 from svcdns.kube.cluster import Cluster
-from svcdns.kube.lines import MAX_LINE
 from svcdns.kube.objects import Key, Kind, Service
-from svcdns.kube.source_config import ApiConfig
-from svcdns.kube.watch import ApiSource
 from svcdns.metrics import Metrics
-from tests.kube.fake_api import (
+from tests.kube.api.fake_api import (
     Exchange,
     FakeApi,
     Fault,
@@ -32,7 +32,7 @@ from tests.kube.fake_api import (
     service,
     stall,
 )
-from tests.kube.following import QUICK, STRETCH, Following, following, synced, until
+from tests.kube.api.following import QUICK, STRETCH, Following, following, synced, until
 
 WEB: Key = ("default", "web")
 

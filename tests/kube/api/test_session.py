@@ -11,14 +11,14 @@ import trustme
 import yaml
 
 from svcdns.errors import ClusterError
-from svcdns.kube.api import Account, make_socket
+from svcdns.kube.api.config import ApiConfig, Pace
+from svcdns.kube.api.session import Account, make_socket
+from svcdns.kube.api.source import ApiSource
 from svcdns.kube.cluster import Cluster
 from svcdns.kube.objects import Kind
-from svcdns.kube.source_config import ApiConfig, Pace
-from svcdns.kube.watch import ApiSource
 from svcdns.metrics import Metrics
-from tests.kube.fake_api import FakeApi, service
-from tests.kube.following import Following, following, until
+from tests.kube.api.fake_api import FakeApi, service
+from tests.kube.api.following import Following, following, until
 
 KINDS = (Kind.SERVICE,)
 

@@ -1,7 +1,7 @@
 import pytest
 
-from svcdns.kube.documents import parse
-from svcdns.kube.workloads import RunningPod, find_pods
+from svcdns.kube.manifests.documents import parse
+from svcdns.kube.manifests.workloads import RunningPod, find_pods
 
 
 def find(text: str) -> list[RunningPod]:

@@ -4,7 +4,7 @@ import pytest
 
 from svcdns.kube.objects import SERVICE_NAME_LABEL, Kind, Port
 from svcdns.kube.selector import parse_selector
-from tests.kube.folder import endpoints, make, pods_of, slices
+from tests.kube.manifests.folder import endpoints, make, pods_of, slices
 
 WEB = """
 kind: Service

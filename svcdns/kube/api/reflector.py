@@ -14,11 +14,11 @@ from random import Random
 from typing import NamedTuple
 
 from svcdns.errors import ClusterError, Expired
-from svcdns.kube.audit import Audit, is_newer
+from svcdns.kube.api.audit import Audit, is_newer
+from svcdns.kube.api.draft import Draft
+from svcdns.kube.api.failures import RefusalError, UnreachableError, make_failure
 from svcdns.kube.cluster import Cluster
 from svcdns.kube.decode import Event, Page, Status
-from svcdns.kube.draft import Draft
-from svcdns.kube.failures import RefusalError, UnreachableError, make_failure
 from svcdns.kube.objects import Key, Kind, Object
 from svcdns.kube.structs import Retained
 

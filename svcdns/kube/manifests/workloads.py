@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from svcdns.kube.bodies import Pod, PodSpec, PodStatus, StatefulSet, Workload
-from svcdns.kube.documents import Document
+from svcdns.kube.manifests.bodies import Pod, PodSpec, PodStatus, StatefulSet, Workload
+from svcdns.kube.manifests.documents import Document
 from svcdns.kube.objects import Key
 
 _POD_NAME_LABEL = "statefulset.kubernetes.io/pod-name"

@@ -5,12 +5,12 @@ import time
 from collections.abc import Callable
 from random import Random, SystemRandom
 
+from svcdns.kube.api.config import ApiConfig, Pace
+from svcdns.kube.api.follower import Follower, Surroundings
+from svcdns.kube.api.measures import Measures
+from svcdns.kube.api.outage import Outage
 from svcdns.kube.cluster import Cluster
-from svcdns.kube.follower import Follower, Surroundings
-from svcdns.kube.measures import Measures
 from svcdns.kube.objects import Kind
-from svcdns.kube.outage import Outage
-from svcdns.kube.source_config import ApiConfig, Pace
 from svcdns.metrics import Metrics
 
 
@@ -41,7 +41,7 @@ class ApiSource:
         random: Random | None = None,
         pace: Pace | None = None,
     ) -> None:
-        from svcdns.kube.requests import ApiServer  # noqa: PLC0415 - costs 50 MB, which a server of manifests saves
+        from svcdns.kube.api.requests import ApiServer  # noqa: PLC0415 - costs 50 MB, which a server of manifests saves
 
         pace, random, measures = pace or Pace(), random or SystemRandom(), Measures(metrics)
         self._server = ApiServer(config, pace, measures, clock, wall)

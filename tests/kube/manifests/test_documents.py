@@ -3,7 +3,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from svcdns.errors import ConfigError
-from svcdns.kube.documents import parse
+from svcdns.kube.manifests.documents import parse
 
 
 def name(text: str) -> list[tuple[int, str]]:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from svcdns.errors import ConfigError
 from svcdns.kube.objects import NO_PORTS, Kind, Namespace, Pod, Port, Service
 from svcdns.kube.selector import parse_selector
-from tests.kube.folder import cluster_ips, complain, endpoints, make, pods_of, service
+from tests.kube.manifests.folder import cluster_ips, complain, endpoints, make, pods_of, service
 
 HEADLESS = "kind: Service\nmetadata: {name: %s}\nspec: {clusterIP: None, selector: {app: web}}\n---\n"
 ADDRESS = bytes((10, 96, 0, 10))

@@ -1,4 +1,4 @@
-from svcdns.kube.throttle import DEFAULT_BURST, TokenBucket
+from svcdns.kube.api.throttle import DEFAULT_BURST, TokenBucket
 
 
 def test_without_a_rate_nothing_waits() -> None:

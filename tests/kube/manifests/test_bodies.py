@@ -3,7 +3,7 @@
 import pytest
 
 from svcdns.errors import ConfigError
-from svcdns.kube.documents import parse
+from svcdns.kube.manifests.documents import parse
 
 NAME = "metadata: {name: web}"
 A_LABEL = "expected up to 63 lower-case letters, digits and hyphens, with no hyphen at either end"
