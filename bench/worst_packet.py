@@ -14,11 +14,9 @@ from typing import NamedTuple
 
 from svcdns.dns.message import Listener, Query, Response
 from svcdns.dns.name import ROOT, from_text
-from svcdns.metrics import Metrics
-from svcdns.net.sockets import Counters
 from svcdns.responder import Responder, Route
-from svcdns.tasks import Tasks
 from tests import octets
+from tests.frontend import make_responder
 
 ZONES = ("cluster.local", "in-addr.arpa", "ip6.arpa", "svc.cluster.local")
 GOALS = {"udp": 50.0, "tcp": 1000.0}
@@ -121,14 +119,14 @@ def changed(shape: Shape, random: Random) -> Shape:
     return shape._replace(**{field: value & 0xFF if field == "version" else value})
 
 
-def responder() -> Responder:
+def responder(listener: Listener) -> Responder:
     """Make a responder whose chains answer at once and do nothing."""
 
     async def handle(query: Query) -> Response:  # noqa: ARG001 - a handler takes the query
         return Response()
 
-    routes = {zone: Route(zone, handler=handle, recursive=False) for zone in (ROOT, *map(from_text, ZONES))}
-    return Responder(routes, Tasks().spawn, lambda *_: None, Counters.of(Metrics()))
+    routes = [Route(zone, handle, recursive=False) for zone in (ROOT, *map(from_text, ZONES))]
+    return make_responder(routes, listener)
 
 
 def cost(respond: Callable[[bytes], object], message: bytes, runs: int = RUNS) -> float:
@@ -143,11 +141,11 @@ def cost(respond: Callable[[bytes], object], message: bytes, runs: int = RUNS) -
 
 def search(transport: str, seconds: float, random: Random) -> tuple[float, Shape]:
     """Climb from the dearest seed for *seconds*; return the dearest shape and its cost in microseconds."""
-    made, size = responder(), SIZES[transport]
-    listener = Listener("dns://:53", transport, 1, "0.0.0.0", 53)  # noqa: S104 - only a label
+    made = responder(Listener("dns://:53", transport, 1, "0.0.0.0", 53))  # noqa: S104 - only a label
+    size = SIZES[transport]
 
     def respond(message: bytes) -> object:
-        return made.respond(message, ("192.0.2.1", 4242), listener)
+        return made.respond(message, ("192.0.2.1", 4242))
 
     ranked = sorted(((cost(respond, packet(seed, size)), seed) for seed in SEEDS), reverse=True)
     kept = ranked[:4]

@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
 from typing import TypeVar
@@ -28,9 +29,9 @@ from svcdns.errors import ConfigError, SvcdnsError
 from svcdns.metrics import Metrics
 from svcdns.net.connections import Connections, Limits
 from svcdns.net.listeners import EVERYWHERE, Endpoint, Listeners
-from svcdns.net.sockets import Counters, is_any, raise_file_limit, sharing
+from svcdns.net.sockets import Answerer, Counters, MakeAnswerer, is_any, raise_file_limit, sharing
 from svcdns.plugins import DIRECTIVES
-from svcdns.responder import Responder
+from svcdns.responder import Responder, Routes, Surroundings
 from svcdns.tasks import Tasks
 from svcdns.traffic import Traffic
 
@@ -74,7 +75,10 @@ class App:
         self._tasks = Tasks()
         self._assembly = Assembly(Corefile(()))
         self._listeners: dict[Endpoint, Listeners] = {}
-        self._responders: dict[str, Responder] = {}
+        self._routes: dict[str, Routes] = {}
+        self._surroundings = Surroundings(
+            self._tasks.spawn, self._traffic.count_dropped, self._counters, time.monotonic
+        )
         self._sites: dict[str, admin.Site] = {}
         self._running: dict[int, asyncio.Task[None]] = {}
         self._refused_digest = ""
@@ -93,6 +97,7 @@ class App:
             wall=time.time,
             metrics=self._metrics,
             resolve=self._resolve,
+            settle=self._settle,
             spawn=self._tasks.spawn,
             unready=self.unready,
             listening=self.addresses,
@@ -188,8 +193,8 @@ class App:
         try:
             with sharing(sockets):
                 for endpoint in assembly.routes.keys() - self._listeners.keys():
-                    respond = self._responder(assembly, endpoint).respond
-                    listeners[endpoint] = Listeners(endpoint, respond, self._counters, self._connections, shared=shared)
+                    make = self._responding(Routes(assembly.routes[endpoint].values()))
+                    listeners[endpoint] = Listeners(endpoint, make, self._counters, self._connections, shared=shared)
                 for address in assembly.pages.keys() - self._sites.keys():
                     site = admin.Site(address, assembly.pages[address])
                     await site.start(shared=shared)
@@ -205,9 +210,10 @@ class App:
     async def _put_in_force(self, assembly: Assembly) -> None:
         """Hand every listener and side port to *assembly*, start its work, and end what only its predecessor had."""
         before, self._assembly = self._assembly, assembly
-        self._responders = {endpoint.label: self._responder(assembly, endpoint) for endpoint in assembly.routes}
+        replaced = self._answerers()
+        self._routes = {endpoint.label: Routes(routes.values()) for endpoint, routes in assembly.routes.items()}
         for endpoint in assembly.routes:
-            self._listeners[endpoint].hand_to(self._responders[endpoint.label].respond)
+            self._listeners[endpoint].hand_to(self._responding(self._routes[endpoint.label]))
         for address, pages in assembly.pages.items():
             self._sites[address].pages = pages
         for warning in self._warnings:
@@ -215,6 +221,7 @@ class App:
         self._begin(assembly.resources.values())
         self._begin(plugin for _, plugin in assembly.plugins())
         self._describe()
+        await _settle(replaced)
         gone = [plugin for _, plugin in before.plugins()]
         dropped = [each for key, each in before.resources.items() if key not in assembly.resources]
         await self._end([*gone, *dropped])
@@ -224,8 +231,14 @@ class App:
             [self._listeners.pop(each) for each in endpoints], [self._sites.pop(each) for each in addresses]
         )
 
-    def _responder(self, assembly: Assembly, endpoint: Endpoint) -> Responder:
-        return Responder(assembly.routes[endpoint], self._tasks.spawn, self._traffic.count_dropped, self._counters)
+    def _responding(self, routes: Routes) -> MakeAnswerer:
+        return partial(Responder, routes, self._surroundings)
+
+    def _answerers(self) -> list[Answerer]:
+        return [answerer for listeners in self._listeners.values() for answerer in listeners.answerers]
+
+    async def _settle(self) -> None:
+        await _settle(self._answerers())
 
     def _begin(self, workers: Iterable[Plugin | Resource]) -> None:
         for worker in workers:
@@ -290,8 +303,8 @@ class App:
 
     async def _resolve(self, query: Query) -> Response:
         """Ask the responder of the listener that the query came in through."""
-        responder = self._responders.get(query.listener.label) or next(iter(self._responders.values()))
-        return await responder.resolve(query)
+        routes = self._routes.get(query.listener.label) or next(iter(self._routes.values()))
+        return await routes.resolve(query)
 
     def _describe(self) -> None:
         """Tell metrics which Corefile is in force and which plugin serves what."""
@@ -308,6 +321,11 @@ class App:
                 for zone in set(block.zones) & routes.keys():
                     for name in names:
                         enabled.labels(endpoint.label, to_text(zone), "", name).value = 1
+
+
+async def _settle(answerers: Iterable[Answerer]) -> None:
+    for answerer in answerers:
+        await answerer.settle()
 
 
 async def _stop_all(listeners: Iterable[Listeners], sites: Iterable[admin.Site]) -> None:

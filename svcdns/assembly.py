@@ -29,6 +29,7 @@ class Lent:
     wall: Callable[[], float]
     metrics: Metrics
     resolve: Callable[[Query], Awaitable[Response]]
+    settle: Callable[[], Awaitable[None]]
     spawn: Spawn
     unready: Callable[[], dict[str, str]]
     listening: Callable[[], Sequence[tuple[str, int]]]
@@ -134,6 +135,7 @@ def _environment(assembly: Assembly, block: Block, lent: Lent, held: Mapping[Has
         wall=lent.wall,
         metrics=lent.metrics,
         resolve=lent.resolve,
+        settle=lent.settle,
         spawn=lent.spawn,
         find=block.find,
         keep=keep,
@@ -149,6 +151,7 @@ def _environment(assembly: Assembly, block: Block, lent: Lent, held: Mapping[Has
 def _route(assembly: Assembly, block: Block, port: int) -> None:
     """Lead the block's zones to its chain, at each of its addresses."""
     handler = chain([plugin for _, plugin in block.plugins], refuse)
+    refreshes = tuple(plugin.refresh for _, plugin in block.plugins if type(plugin).refresh is not Plugin.refresh)
     for key in block.written.keys:
         zone = from_text(key.zone)
         for address in block.addresses or [EVERYWHERE]:
@@ -157,7 +160,7 @@ def _route(assembly: Assembly, block: Block, port: int) -> None:
             routes = assembly.routes.setdefault(endpoint, {})
             if zone in routes:
                 raise key.error(f"{key.zone} is served at port {endpoint.port} by a server block above, expected once")
-            routes[zone] = Route(zone, handler, block.recursive)
+            routes[zone] = Route(zone, handler, block.recursive, refreshes)
 
 
 def _check_overlap(assembly: Assembly, key: Key, endpoint: Endpoint) -> None:

@@ -29,8 +29,11 @@ class Plugin:
         lameduck: How long the server goes on answering after it was told to stop, in seconds.
         startup_timeout: How long a reload waits for the plugin to become ready, in seconds.
         example: A question that the plugin answers, as ``NAME TYPE``, to show to people who start it by hand.
+        skippable: Whether an answer that passed the plugin may be given again without it (`Response.repeat`): what the
+            plugin does depends on the question alone, or it takes `repeat` away where it does not.
     """
 
+    skippable: bool = False
     recursive: bool = False
     lameduck: float = 0.0
     startup_timeout: float = 0.0
@@ -39,6 +42,9 @@ class Plugin:
     async def handle(self, query: Query, rest: Handler) -> Response:
         """Answer *query*, by default with what the rest of the chain answers."""
         return await rest(query)
+
+    def refresh(self) -> None:
+        """End the leases of answers that hold good no longer. Called before any answer is given again."""
 
     async def run(self) -> None:
         """Do the plugin's background work, if any, until cancelled."""
@@ -68,6 +74,7 @@ class Environment:
         wall: Unix time in seconds: for serials and certificates only.
         metrics: Where counters and gauges are kept.
         resolve: Ask the whole server, as a client of the same listener would: for chases.
+        settle: Have `Response.repeat`'s notes told of all answers that were given again, before counts are shown.
         spawn: Run work that outlives a query; failures are logged, the process lives on.
         find: Another plugin of the block that is an instance of a class or runtime protocol, or None. Known once all
             plugins of the block are set up.
@@ -87,6 +94,7 @@ class Environment:
     wall: Callable[[], float]
     metrics: Metrics
     resolve: Callable[[Query], Awaitable[Response]]
+    settle: Callable[[], Awaitable[None]]
     spawn: "Spawn"
     find: "Find"
     keep: "Keep"
@@ -147,8 +155,18 @@ def chain(plugins: Sequence[Plugin], end: Handler) -> Handler:
     handler = end
     for plugin in reversed(plugins):
         if type(plugin).handle is not Plugin.handle:
-            handler = _link(plugin.handle, handler)
+            handler = _link(plugin.handle if plugin.skippable else _see_all(plugin.handle), handler)
     return handler
+
+
+def _see_all(handle: Handle) -> Handle:
+    """Have every query come by."""
+
+    async def see(query: Query, rest: Handler) -> Response:
+        response = await handle(query, rest)
+        return response if response.repeat is None else response._replace(repeat=None)
+
+    return see
 
 
 def _link(handle: Handle, rest: Handler) -> Handler:

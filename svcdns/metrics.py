@@ -93,10 +93,10 @@ class Histogram:
         self.counts = [0] * (len(bounds) + 1)
         self.total: float = 0
 
-    def observe(self, value: float) -> None:
-        """Count *value*."""
-        self.counts[bisect_left(self.bounds, value)] += 1
-        self.total += value
+    def observe(self, value: float, times: int = 1) -> None:
+        """Count *value*, which was seen so many times."""
+        self.counts[bisect_left(self.bounds, value)] += times
+        self.total += value * times
 
     def lines(self, name: str, labels: str) -> Iterable[str]:
         """Write the buckets, each with what the lower ones hold, then sum and count."""

@@ -1,14 +1,16 @@
 """Octets in, octets out: picks the server block for a query, steps its chain, answers what reaches none.
 
 An answer from memory never touches the event loop: the chain's coroutine is stepped once by hand, in the callback that
-read the query, and only one that suspends becomes a task.
+read the query, and only one that suspends becomes a task. An answer that may be given again does not even touch the
+chain; see `replies`.
 
 Source: RFC 1035 section 4.1, RFC 5936 section 4, RFC 8906, RFC 9619.
 """
 
 from asyncio import Task
-from collections.abc import Callable, Coroutine, Generator, Mapping
+from collections.abc import Callable, Coroutine, Generator, Hashable, Iterable
 from functools import partial
+from itertools import chain
 from types import coroutine as generator_coroutine
 from typing import Any, NamedTuple
 
@@ -18,9 +20,9 @@ from svcdns.dns.message import Ede, ExtendedError, Listener, Query, Rcode, Respo
 from svcdns.dns.name import ROOT, Name, suffixes
 from svcdns.dns.records import CLASS_IN, Rtype
 from svcdns.errors import WireError
-from svcdns.exchange import ID_SIZE, Exchange, Recent
 from svcdns.net.connections import IDLE
 from svcdns.net.sockets import Answer, Counters
+from svcdns.replies import ID_SIZE, Replies, Reply
 
 MAX_DEPTH = 8
 """How many CNAMEs are followed from a client's question (RFC 1034 section 3.6.2 asks for a bound)."""
@@ -28,10 +30,11 @@ MAX_DEPTH = 8
 Spawn = Callable[[Coroutine[Any, Any, bytes]], Task[bytes]]
 Drop = Callable[[Query, Response], None]
 
-_REMEMBERED = 8192
 _LONGEST_REMEMBERED = 512
+_LONGEST_GIVEN_AGAIN = 4096
 _TRANSFERS = frozenset({Rtype.AXFR, Rtype.IXFR})
 _NOT_OURS = ExtendedError(Ede.NOT_AUTHORITATIVE)
+_SEEN = wire.RD | wire.AD | wire.CD
 
 REFUSED = Response(Rcode.REFUSED, ede=_NOT_OURS)
 """What a question gets that no server block or no plugin takes (RFC 8914 section 4.21)."""
@@ -49,95 +52,39 @@ class Route(NamedTuple):
         zone: The zone.
         handler: The first link of the block's chain.
         recursive: Whether the block asks other servers, which its answers say by RA.
+        refreshes: What ends the leases of the block's answers that hold good no longer.
     """
 
     zone: Name
     handler: Handler
     recursive: bool
+    refreshes: tuple[Callable[[], None], ...] = ()
 
 
-class Responder:
-    """Answers the messages of the listeners at one address.
+class Routes:
+    """Which server block takes which name, at one address and port.
 
     Args:
-        routes: The server blocks by zone.
-        spawn: Makes a task of an answer that must wait.
-        drop: Is told of every query that reaches no server block, for metrics.
-        counters: What listeners count.
+        routes: The server blocks, each with another zone.
+
+    Attributes:
+        refreshes: What ends the leases of answers that hold good no longer.
     """
 
-    def __init__(self, routes: Mapping[Name, Route], spawn: Spawn, drop: Drop, counters: Counters) -> None:
-        self._routes = routes
-        self._everything = routes[ROOT] if set(routes) == {ROOT} else None
-        self._longest = max(map(len, routes), default=len(ROOT))
-        self._spawn = spawn
-        self._drop = drop
-        self._counters = counters
-        self._recent: Recent[bytes, Exchange] = Recent(_REMEMBERED)
+    def __init__(self, routes: Iterable[Route]) -> None:
+        self._routes = {route.zone: route for route in routes}
+        self._everything = self._routes[ROOT] if set(self._routes) == {ROOT} else None
+        self._longest = max(map(len, self._routes), default=len(ROOT))
+        self.refreshes = tuple(dict.fromkeys(chain.from_iterable(route.refreshes for route in self._routes.values())))
 
-    def respond(self, octets: bytes, client: tuple[str, int], listener: Listener) -> Answer:
-        """Answer one message.
-
-        Args:
-            octets: The message.
-            client: The address and port that sent it.
-            listener: The socket that it came in through.
-        """
-        exchange = self._recent.get(octets[ID_SIZE:])
-        if exchange is None or exchange.listener is not listener:
-            read = self._read(octets, client, listener)
-            if not isinstance(read, Exchange):
-                return read
-            exchange = read
-        waiting = exchange.handler(exchange.query(octets, client))
-        try:
-            yielded = waiting.send(None)
-        except StopIteration as stop:
-            return exchange.reply(octets, stop.value)
-        return self._spawn(_finish(exchange, octets, waiting, yielded))
-
-    def _read(self, octets: bytes, client: tuple[str, int], listener: Listener) -> Exchange | bytes | None:
-        """Read a message that was not seen of late, and remember it; answer it at once where it reaches no chain."""
-        if not wire.answerable(octets):
-            return None
-        if not wire.is_query(octets):
-            return wire.refusal(octets, Rcode.NOTIMP)
-        try:
-            envelope = wire.decode(octets)
-        except WireError:
-            return wire.refusal(octets, Rcode.FORMERR)
-        route = self._everything or self._route(envelope.name, envelope.rtype)
-        query = _query(envelope, len(octets), client, listener, route)
-        tcp = listener.transport == "tcp"
-        limit = query.payload if tcp else min(query.payload, edns.PAYLOAD)
-        options = _options(envelope) if tcp else b""
-        ra = route is not None and route.recursive
-        refused = _refusal(envelope, route)
-        if refused is not None or route is None:
-            self._drop(query, refused or REFUSED)
-            return wire.encode(envelope, refused or REFUSED, limit, ra=ra, options=options)
-        exchange = Exchange(envelope, query, route.handler, limit, ra=ra, options=options)
-        if envelope.trailing:
-            self._counters.trailing.value += 1
-        elif len(octets) <= _LONGEST_REMEMBERED:
-            self._recent.put(octets[ID_SIZE:], exchange)
-        return exchange
-
-    async def resolve(self, query: Query) -> Response:
-        """Answer a question that a plugin has, as a client of the same listener would be answered."""
-        route = self._route(query.name, query.rtype)
-        if route is None:
-            return REFUSED
-        if query.depth > MAX_DEPTH:
-            return Response(Rcode.SERVFAIL, ede=ExtendedError(Ede.OTHER, "the chain of CNAMEs is too long"))
-        return await route.handler(query._replace(zone=route.zone))
-
-    def _route(self, name: Name, rtype: int) -> Route | None:
+    def find(self, name: Name, rtype: int) -> Route | None:
         """Find the server block with the longest zone that holds *name*.
 
         A DS record of a zone's apex belongs to the zone above, but where that is the root (RFC 4035 section 3.1.4.1):
         a block for the root forwards, and would tell of another zone than ours.
         """
+        if self._everything is not None:
+            return self._everything
         position, end = 0, len(name)
         while end - position > self._longest:
             position += name[position] + 1
@@ -150,34 +97,182 @@ class Responder:
                     break
         return found
 
-
-def _query(
-    envelope: wire.Envelope, size: int, client: tuple[str, int], listener: Listener, route: Route | None
-) -> Query:
-    """Put together what plugins may know of a query of *size* octets."""
-    flags, opt = envelope.flags, envelope.opt
-    payload = edns.SMALLEST_PAYLOAD if opt is None else max(edns.SMALLEST_PAYLOAD, opt.payload)
-    return Query(
-        envelope.name,
-        envelope.rtype,
-        flags & wire.RD != 0,
-        opt is not None and opt.do,
-        flags & wire.CD != 0,
-        flags & wire.AD != 0,
-        opt is not None,
-        wire.MAX_MESSAGE if listener.transport == "tcp" else payload,
-        envelope.id,
-        size,
-        client,
-        listener,
-        ROOT if route is None else route.zone,
-    )
+    async def resolve(self, query: Query) -> Response:
+        """Answer a question that a plugin has, as a client of the same listener would be answered."""
+        route = self.find(query.name, query.rtype)
+        if route is None:
+            return REFUSED
+        if query.depth > MAX_DEPTH:
+            return Response(Rcode.SERVFAIL, ede=ExtendedError(Ede.OTHER, "the chain of CNAMEs is too long"))
+        return await route.handler(query._replace(zone=route.zone))
 
 
-def _options(envelope: wire.Envelope) -> bytes:
-    """Build the EDNS options of an answer over TCP: how long a client that asks may stay idle (RFC 7828)."""
-    asked = envelope.opt is not None and edns.OPTION_KEEPALIVE in envelope.opt.options
-    return edns.keepalive(IDLE) if asked else b""
+class Surroundings(NamedTuple):
+    """What the application lends to responders.
+
+    Attributes:
+        spawn: Makes a task of an answer that must wait.
+        drop: Is told of every query that reaches no server block, for metrics.
+        counters: What listeners count.
+        clock: Monotonic time in seconds.
+    """
+
+    spawn: Spawn
+    drop: Drop
+    counters: Counters
+    clock: Callable[[], float]
+
+
+class Exchange(NamedTuple):
+    """A query as it came, and what its answer must keep to.
+
+    Attributes:
+        envelope: What its octets say.
+        limit: The longest message that its client takes, in octets.
+        ra: Whether recursion is available.
+        options: EDNS options of its answer.
+    """
+
+    envelope: wire.Envelope
+    limit: int
+    ra: bool
+    options: bytes
+
+    def write(self, response: Response) -> bytes:
+        """Write *response*."""
+        return wire.encode(self.envelope, response, self.limit, ra=self.ra, options=self.options)
+
+    def write_again(self, again: Callable[[], Response]) -> bytes:
+        """Write what *again* makes, without an id."""
+        return self.write(again())[ID_SIZE:]
+
+
+class Responder:
+    """Answers the messages of one listener.
+
+    Args:
+        routes: Which server block takes which name.
+        surroundings: What the application lends.
+        listener: The listener.
+
+    Attributes:
+        recall: Answers a message like one that was answered before, where that answer may be given again.
+    """
+
+    def __init__(self, routes: Routes, surroundings: Surroundings, listener: Listener) -> None:
+        self._routes = routes
+        self._listener = listener
+        self._tcp = listener.transport == "tcp"
+        self._spawn, self._drop, self._counters, self._clock = surroundings
+        self._replies = Replies(self._clock)
+        self._slow = 0
+        self._slow_seconds = 0.0
+        self.recall = self._replies.recall
+
+    def begin(self) -> None:
+        """Make sure that what is answered again holds good; nothing may be awaited from here to `end`."""
+        for refresh in self._routes.refreshes:
+            refresh()
+        self._replies.begin()
+
+    def end(self, count: int) -> None:
+        """Take note of how many messages were answered since `begin`."""
+        self._replies.end(count - self._slow, self._slow_seconds)
+        self._slow, self._slow_seconds = 0, 0.0
+
+    async def settle(self) -> None:
+        """Have all answers counted that were given again."""
+        await self._replies.settle()
+
+    def respond(self, octets: bytes, client: tuple[str, int]) -> Answer:
+        """Answer one message.
+
+        Args:
+            octets: The message.
+            client: The address and port that sent it.
+        """
+        answer: Answer = self._replies.recollect(octets)
+        if answer is None:
+            began = self._clock()
+            answer = self._answer(octets, client)
+            self._slow += 1
+            self._slow_seconds += self._clock() - began
+        return answer
+
+    def _answer(self, octets: bytes, client: tuple[str, int]) -> Answer:
+        """Answer a message that is not known."""
+        if not wire.answerable(octets):
+            return None
+        if not wire.is_query(octets):
+            return wire.refusal(octets, Rcode.NOTIMP)
+        try:
+            envelope = wire.decode(octets)
+        except WireError:
+            return wire.refusal(octets, Rcode.FORMERR)
+        route = self._routes.find(envelope.name, envelope.rtype)
+        refused = _refusal(envelope, route)
+        if refused is not None or route is None:
+            self._drop(self._query(envelope, octets, client, ROOT), refused or REFUSED)
+            return self._exchange(envelope, route).write(refused or REFUSED)
+        exchange = self._exchange(envelope, route)
+        asked = _asked(envelope, exchange, len(octets))
+        if envelope.trailing:
+            self._counters.trailing.value += 1
+        elif (spelled := self._replies.respell(octets, asked, envelope.question)) is not None:
+            return spelled
+        waiting = route.handler(self._query(envelope, octets, client, route.zone))
+        try:
+            yielded = waiting.send(None)
+        except StopIteration as stop:
+            return self._reply(octets, asked, exchange, stop.value)
+        return self._spawn(_finish(exchange, waiting, yielded))
+
+    def _reply(self, octets: bytes, asked: Hashable, exchange: Exchange, response: Response) -> bytes:
+        """Write *response*, and remember it if it may be given again."""
+        written = exchange.write(response)
+        repeat = None if exchange.envelope.trailing else response.repeat
+        if repeat is not None and len(octets) <= _LONGEST_REMEMBERED and len(written) <= _LONGEST_GIVEN_AGAIN:
+            again = None if repeat.again is None else partial(exchange.write_again, repeat.again)
+            self._replies.remember(octets, asked, Reply(written[ID_SIZE:], repeat, again))
+        return written
+
+    def _exchange(self, envelope: wire.Envelope, route: Route | None) -> Exchange:
+        """Say what the answer to a query must keep to."""
+        payload = _payload(envelope)
+        limit = wire.MAX_MESSAGE if self._tcp else min(payload, edns.PAYLOAD)
+        keepalive = self._tcp and envelope.opt is not None and edns.OPTION_KEEPALIVE in envelope.opt.options
+        options = edns.keepalive(IDLE) if keepalive else b""  # how long the client may stay idle (RFC 7828)
+        return Exchange(envelope, limit, route is not None and route.recursive, options)
+
+    def _query(self, envelope: wire.Envelope, octets: bytes, client: tuple[str, int], zone: Name) -> Query:
+        """Put together what plugins may know of a query."""
+        flags, opt = envelope.flags, envelope.opt
+        return Query(
+            envelope.name,
+            envelope.rtype,
+            flags & wire.RD != 0,
+            opt is not None and opt.do,
+            flags & wire.CD != 0,
+            flags & wire.AD != 0,
+            opt is not None,
+            wire.MAX_MESSAGE if self._tcp else _payload(envelope),
+            len(octets),
+            envelope.id,
+            client,
+            self._listener,
+            zone,
+        )
+
+
+def _payload(envelope: wire.Envelope) -> int:
+    """Return the largest UDP message that the client takes, in octets."""
+    return edns.SMALLEST_PAYLOAD if envelope.opt is None else max(edns.SMALLEST_PAYLOAD, envelope.opt.payload)
+
+
+def _asked(envelope: wire.Envelope, exchange: Exchange, size: int) -> Hashable:
+    """Return all that the answer to a query, or what is counted of it, may depend on, but its id and letter case."""
+    opt = None if envelope.opt is None else (envelope.opt.do, envelope.opt.payload)
+    return envelope.name, envelope.rtype, envelope.flags & _SEEN, opt, exchange.options, size
 
 
 def _refusal(envelope: wire.Envelope, route: Route | None) -> Response | None:
@@ -191,9 +286,9 @@ def _refusal(envelope: wire.Envelope, route: Route | None) -> Response | None:
     return REFUSED if route is None else None
 
 
-async def _finish(exchange: Exchange, octets: bytes, waiting: Coroutine[Any, Any, Response], yielded: Any) -> bytes:
+async def _finish(exchange: Exchange, waiting: Coroutine[Any, Any, Response], yielded: Any) -> bytes:
     """Go on with a chain that had to wait, and write what it answers at last."""
-    return exchange.reply(octets, await _resume(waiting, yielded))
+    return exchange.write(await _resume(waiting, yielded))
 
 
 @generator_coroutine

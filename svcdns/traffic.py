@@ -3,7 +3,10 @@
 Source: CoreDNS's metrics, names, labels and buckets alike.
 """
 
-from svcdns.dns.message import Listener, Query, Rcode, Response, rcode_to_text, uncompressed_size
+from functools import partial
+from typing import NamedTuple
+
+from svcdns.dns.message import Listener, Note, Query, Rcode, Response, rcode_to_text, uncompressed_size
 from svcdns.dns.name import Name, to_text
 from svcdns.dns.records import type_to_text
 from svcdns.metrics import SIZE_BUCKETS, Counter, Metrics
@@ -17,6 +20,29 @@ _OTHER_RTYPE = -1
 _OTHER = "other"
 _DROPPED = "dropped"
 _RCODES = frozenset(Rcode)
+_MOST_NOTES = 1024
+
+
+class Kind(NamedTuple):
+    """What queries and answers of one row are told apart by.
+
+    Attributes:
+        do: Whether the query asks for DNSSEC.
+        query_size: Octets of the query.
+        response_size: Octets of the answer before compression.
+        rcode: The answer's response code.
+        plugin: The plugin that made it.
+    """
+
+    do: bool
+    query_size: int
+    response_size: int
+    rcode: int
+    plugin: str
+
+
+def _kind(query: Query, response: Response) -> Kind:
+    return Kind(query.do, query.size, uncompressed_size(query, response), response.rcode, response.plugin)
 
 
 class Families:
@@ -48,31 +74,42 @@ class Row:
         rtype: The type as metrics name it.
     """
 
-    __slots__ = ("_family", "_place", "_responses", "do", "duration", "query_size", "requests", "response_size")
+    __slots__ = ("_do", "_duration", "_family", "_notes", "_place", "_query_size", "_requests", "_response_size",
+                 "_responses")  # fmt: skip
 
     def __init__(self, families: Families, listener: Listener, zone: str, rtype: str) -> None:
         place, proto = (listener.label, zone, _VIEW), listener.transport
         self._place = place
         self._family = families.responses
         self._responses: dict[tuple[int, str], Counter] = {}
-        self.requests = families.requests.labels(*place, proto, str(listener.family), rtype)
-        self.do = families.do.labels(*place)
-        self.duration = families.duration.labels(*place)
-        self.query_size = families.query_size.labels(*place, proto)
-        self.response_size = families.response_size.labels(*place, proto)
+        self._requests = families.requests.labels(*place, proto, str(listener.family), rtype)
+        self._do = families.do.labels(*place)
+        self._duration = families.duration.labels(*place)
+        self._query_size = families.query_size.labels(*place, proto)
+        self._response_size = families.response_size.labels(*place, proto)
+        self._notes: dict[Kind, Note] = {}
 
-    def count(self, query: Query, response: Response, seconds: float) -> None:
-        """Count a query, its answer, and the time between them."""
-        self.requests.value += 1
-        if query.do:
-            self.do.value += 1
-        self.duration.observe(seconds)
-        self.query_size.observe(query.size)
-        self.response_size.observe(uncompressed_size(query, response))
-        counter = self._responses.get((response.rcode, response.plugin))
+    def count(self, kind: Kind, times: int, seconds: float) -> None:
+        """Count queries and answers of one *kind*, and the time between them, all together."""
+        self._requests.value += times
+        if kind.do:
+            self._do.value += times
+        self._duration.observe(seconds / times, times)
+        self._query_size.observe(kind.query_size, times)
+        self._response_size.observe(kind.response_size, times)
+        counter = self._responses.get((kind.rcode, kind.plugin))
         if counter is None:
-            counter = self._response(response.rcode, response.plugin)
-        counter.value += 1
+            counter = self._response(kind.rcode, kind.plugin)
+        counter.value += times
+
+    def note(self, kind: Kind) -> Note:
+        """Return what counts further queries of a *kind*: as far as may be the same one, for there are many."""
+        note = self._notes.get(kind)
+        if note is None:
+            if len(self._notes) == _MOST_NOTES:
+                self._notes.clear()
+            note = self._notes[kind] = partial(self.count, kind)
+        return note
 
     def _response(self, rcode: int, plugin: str) -> Counter:
         text = rcode_to_text(rcode) if rcode in _RCODES else _OTHER
@@ -91,14 +128,23 @@ class Traffic:
         self._families = Families(metrics)
         self._rows: dict[tuple[Listener, Name | None, int], Row] = {}
 
-    def count(self, query: Query, response: Response, seconds: float) -> None:
-        """Count a query that a server block took, its answer, and the time between them."""
+    def count(self, query: Query, response: Response, seconds: float) -> Response:
+        """Count a query that a server block took, its answer, and the time between them.
+
+        Returns:
+            The answer, which is also counted when it is given again.
+        """
         row = self._rows.get((query.listener, query.zone, query.rtype)) or self._row(query, query.zone)
-        row.count(query, response, seconds)
+        kind = _kind(query, response)
+        row.count(kind, 1, seconds)
+        repeat = response.repeat
+        if repeat is None:
+            return response
+        return response._replace(repeat=repeat._replace(notes=(*repeat.notes, row.note(kind))))
 
     def count_dropped(self, query: Query, response: Response) -> None:
         """Count a query that reached no server block."""
-        self._row(query, None).count(query, response, 0.0)
+        self._row(query, None).count(_kind(query, response), 1, 0.0)
 
     def _row(self, query: Query, zone: Name | None) -> Row:
         """Return the row for a query; the types without a name of their own share one."""

@@ -95,6 +95,10 @@ async def refuse(query: Query) -> Response:
     return Response(Rcode.REFUSED)
 
 
+async def settle() -> None:
+    """Have nothing counted, since nothing is answered again."""
+
+
 def environment(**overrides: Any) -> Environment:
     """Make an environment; keyword arguments replace its parts."""
     parts: dict[str, Any] = {
@@ -105,6 +109,7 @@ def environment(**overrides: Any) -> Environment:
         "wall": time.time,
         "metrics": Metrics(),
         "resolve": refuse,
+        "settle": settle,
         "spawn": Spawned(),
         "find": Found(),
         "keep": Kept(),

@@ -5,19 +5,21 @@ What a client sees is all that is looked at: octets that come back, silence, con
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Mapping
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
+from functools import partial
 
 from svcdns.chain import Handler
-from svcdns.dns.message import Query, Response
+from svcdns.dns.message import Listener, Query, Response
 from svcdns.dns.name import ROOT, Name
 from svcdns.metrics import Metrics
 from svcdns.net.connections import Connections, Limits
 from svcdns.net.datagrams import Datagrams
-from svcdns.net.sockets import BindError, Counters, bind
+from svcdns.net.sockets import Answer, BindError, Counters, bind
 from svcdns.net.streams import Streams
-from svcdns.responder import Responder, Route
+from svcdns.responder import Responder, Route, Routes, Spawn, Surroundings
 from svcdns.tasks import Tasks
 from tests import octets, programs
 
@@ -28,6 +30,42 @@ Client = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 _MARKER_ID = 0xFFFE
 _LONGEST = 65535
+
+
+class Answers:
+    """Answers a listener's messages as a test says.
+
+    Args:
+        give: Answers one message.
+    """
+
+    def __init__(self, give: Callable[[bytes], Answer]) -> None:
+        self._give = give
+
+    def begin(self) -> None: ...
+
+    def recall(self, octets: bytes) -> bytes | None: ...
+
+    def respond(self, octets: bytes, client: tuple[str, int]) -> Answer:
+        return self._give(octets)
+
+    def end(self, count: int) -> None: ...
+
+    async def settle(self) -> None: ...
+
+
+def make_responder(
+    routes: Iterable[Route],
+    listener: Listener,
+    spawn: Spawn | None = None,
+    *,
+    clock: Callable[[], float] = time.monotonic,
+) -> Responder:
+    """Make a responder for a listener that is none, ready to answer."""
+    lent = Surroundings(spawn or Tasks().spawn, lambda query, response: None, Counters.of(Metrics()), clock)
+    responder = Responder(Routes(routes), lent, listener)
+    responder.begin()
+    return responder
 
 
 @dataclass
@@ -148,14 +186,17 @@ async def frontend(
     """Serve *handlers*, by zone, or one for all names, at *address*."""
     if not isinstance(handlers, Mapping):
         handlers = {ROOT: handlers}
-    routes = {zone: Route(zone, handler, recursive) for zone, handler in handlers.items()}
+    routes = [Route(zone, handler, recursive) for zone, handler in handlers.items()]
     counters, tasks = Counters.of(Metrics()), Tasks()
     dropped: list[tuple[Query, Response]] = []
-    responder = Responder(routes, tasks.spawn, lambda query, response: dropped.append((query, response)), counters)
+    lent = Surroundings(
+        tasks.spawn, lambda query, response: dropped.append((query, response)), counters, time.monotonic
+    )
+    make = partial(Responder, Routes(routes), lent)
     connections = Connections(counters, limits)
     udp, tcp = bind_pair(address)
-    datagrams = Datagrams(udp, "dns://:53", responder.respond, counters)
-    streams = Streams(tcp, "dns://:53", responder.respond, connections)
+    datagrams = Datagrams(udp, "dns://:53", make, counters)
+    streams = Streams(tcp, "dns://:53", make, connections)
     datagrams.start()
     streams.start()
     server = Frontend(address, datagrams.listener.port, datagrams, streams, connections, counters, dropped)

@@ -18,6 +18,7 @@ from svcdns.kube.manifests import documents
 from svcdns.metrics import Metrics
 from svcdns.plugins import DIRECTIVES
 from svcdns.tasks import Tasks
+from tests.fakes import settle
 from tests.manuals import fenced, find_plugins
 
 ROOT = Path(__file__).parent.parent
@@ -55,6 +56,7 @@ def load(text: str, path: Path) -> Assembly:
         wall=time.time,
         metrics=Metrics(),
         resolve=resolve,
+        settle=settle,
         spawn=Tasks().spawn,
         unready=dict,
         listening=list,

@@ -6,14 +6,15 @@ from contextvars import ContextVar
 
 import pytest
 
+from svcdns.chain import Handler
 from svcdns.dns.message import Listener, Query, Rcode, Response
 from svcdns.dns.name import ROOT, Name, from_text
 from svcdns.dns.records import RRset, Rtype
-from svcdns.metrics import Metrics
-from svcdns.net.sockets import Counters
-from svcdns.responder import MAX_DEPTH, REFUSED, Responder, Route, refuse
+from svcdns.net.sockets import Answer
+from svcdns.responder import MAX_DEPTH, REFUSED, Route, Routes, refuse
 from svcdns.tasks import Tasks
 from tests import octets
+from tests.frontend import make_responder
 
 UDP = Listener("dns://:53", "udp", 1, "0.0.0.0", 53)
 TCP = UDP._replace(transport="tcp")
@@ -40,13 +41,15 @@ class Chain:
         return DATA
 
 
-def responder(tasks: Tasks, **zones: Chain) -> Responder:
-    """Make a responder whose blocks are named by zones with `_` for dots."""
-    routes = {}
-    for text, chain in zones.items():
-        zone = from_text(text.replace("_", "."))
-        routes[zone] = Route(zone, chain, recursive=False)
-    return Responder(routes, tasks.spawn, lambda query, response: None, Counters.of(Metrics()))
+def routes(**zones: Chain) -> list[Route]:
+    """Make routes to blocks that are named by zones with `_` for dots."""
+    return [Route(from_text(text.replace("_", ".")), chain, recursive=False) for text, chain in zones.items()]
+
+
+def respond(tasks: Tasks, handler: Handler, message: bytes, *, recursive: bool = False) -> Answer:
+    """Answer *message* over UDP by one handler for all names."""
+    made = make_responder([Route(ROOT, handler, recursive)], UDP, tasks.spawn)
+    return made.respond(message, CLIENT)
 
 
 def flags_of(answer: object) -> int:
@@ -61,8 +64,8 @@ async def test_a_plugin_is_told_all_there_is_to_know_of_a_query(tasks: Tasks) ->
         octets.opt(flags=octets.DO, payload=4000),
         flags=octets.RD | octets.CD | octets.AD,
     )
-    responder(tasks, cluster_local=chain).respond(asked, CLIENT, UDP)
-    responder(tasks, cluster_local=chain).respond(asked, CLIENT, TCP)
+    make_responder(routes(cluster_local=chain), UDP).respond(asked, CLIENT)
+    make_responder(routes(cluster_local=chain), TCP).respond(asked, CLIENT)
     over_udp = Query(
         name=from_text("web.cluster.local"),
         rtype=28,
@@ -87,7 +90,7 @@ async def test_a_plugin_is_told_all_there_is_to_know_of_a_query(tasks: Tasks) ->
 )
 async def test_the_payload_is_never_under_512(tasks: Tasks, extra: tuple[bytes, ...], payload: int) -> None:
     chain = Chain()
-    responder(tasks, **{".": chain}).respond(octets.query(WEB, *extra, flags=0), CLIENT, UDP)
+    respond(tasks, chain, octets.query(WEB, *extra, flags=0))
     (query,) = chain.seen
     assert query == Query(
         from_text("web.default.svc.cluster.local"),
@@ -117,9 +120,8 @@ async def test_the_payload_is_never_under_512(tasks: Tasks, extra: tuple[bytes, 
 )
 async def test_the_longest_zone_takes_a_query(tasks: Tasks, name: str, zone: str) -> None:
     chain = Chain()
-    responder(tasks, **{".": chain, "cluster.local": chain, "svc.cluster.local": chain}).respond(
-        octets.query(octets.question(name)), CLIENT, UDP
-    )
+    made = make_responder(routes(**{".": chain, "cluster.local": chain, "svc.cluster.local": chain}), UDP)
+    made.respond(octets.query(octets.question(name)), CLIENT)
     assert chain.seen[0].zone == from_text(zone)
 
 
@@ -133,16 +135,15 @@ async def test_the_longest_zone_takes_a_query(tasks: Tasks, name: str, zone: str
 )
 async def test_a_ds_record_of_an_apex_is_asked_of_the_zone_above(tasks: Tasks, name: str, zone: str) -> None:
     chain = Chain()
-    responder(tasks, **{".": chain, "cluster.local": chain, "svc.cluster.local": chain}).respond(
-        octets.query(octets.question(name, 43)), CLIENT, UDP
-    )
+    made = make_responder(routes(**{".": chain, "cluster.local": chain, "svc.cluster.local": chain}), UDP)
+    made.respond(octets.query(octets.question(name, 43)), CLIENT)
     assert chain.seen[0].zone == from_text(zone)
 
 
 async def test_octets_that_look_like_a_zone_are_none(tasks: Tasks) -> None:
     chain = Chain()
     one_label = b"\x0fa\x07cluster\x05local\x00"
-    answer = responder(tasks, cluster_local=chain).respond(octets.query(octets.question(one_label)), CLIENT, UDP)
+    answer = make_responder(routes(cluster_local=chain), UDP).respond(octets.query(octets.question(one_label)), CLIENT)
     assert flags_of(answer) & 0xF == Rcode.REFUSED
     assert chain.seen == []
 
@@ -151,9 +152,8 @@ async def test_an_answer_that_is_there_comes_at_once_and_makes_no_task(tasks: Ta
     def spawn(work: object) -> asyncio.Task[bytes]:
         raise AssertionError(work)
 
-    zones = {ROOT: Route(ROOT, Chain(), recursive=False)}
-    made = Responder(zones, spawn, lambda query, response: None, Counters.of(Metrics()))
-    assert flags_of(made.respond(octets.query(WEB), CLIENT, UDP)) == octets.QR | octets.RD
+    made = make_responder([Route(ROOT, Chain(), recursive=False)], UDP, spawn)
+    assert flags_of(made.respond(octets.query(WEB), CLIENT)) == octets.QR | octets.RD
 
 
 async def waits(tasks: Tasks, waiting: asyncio.Future[None]) -> asyncio.Task[bytes]:
@@ -167,9 +167,7 @@ async def waits(tasks: Tasks, waiting: asyncio.Future[None]) -> asyncio.Task[byt
             await asyncio.sleep(0)
         return DATA
 
-    zones = {ROOT: Route(ROOT, handle, recursive=True)}
-    made = Responder(zones, tasks.spawn, lambda query, response: None, Counters.of(Metrics()))
-    answer = made.respond(octets.query(WEB), CLIENT, UDP)
+    answer = respond(tasks, handle, octets.query(WEB), recursive=True)
     assert isinstance(answer, asyncio.Task)
     return answer
 
@@ -200,9 +198,7 @@ async def test_a_failure_of_what_is_waited_for_reaches_the_chain(tasks: Tasks) -
             return Response(Rcode.SERVFAIL)
         return DATA
 
-    zones = {ROOT: Route(ROOT, handle, recursive=False)}
-    made = Responder(zones, tasks.spawn, lambda query, response: None, Counters.of(Metrics()))
-    answer = made.respond(octets.query(WEB), CLIENT, UDP)
+    answer = respond(tasks, handle, octets.query(WEB))
     assert isinstance(answer, asyncio.Task)
     waiting.set_exception(ConnectionError())
     assert flags_of(await answer) & 0xF == Rcode.SERVFAIL
@@ -218,9 +214,7 @@ async def test_a_cancelled_query_lets_its_chain_clean_up(tasks: Tasks) -> None:
             cleaned.append(True)
         return DATA
 
-    zones = {ROOT: Route(ROOT, handle, recursive=False)}
-    made = Responder(zones, tasks.spawn, lambda query, response: None, Counters.of(Metrics()))
-    answer = made.respond(octets.query(WEB), CLIENT, UDP)
+    answer = respond(tasks, handle, octets.query(WEB))
     assert isinstance(answer, asyncio.Task)
     await asyncio.sleep(0)
     answer.cancel()
@@ -238,15 +232,13 @@ async def test_queries_that_wait_do_not_share_their_context(tasks: Tasks) -> Non
         await asyncio.sleep(0)
         return Response(mine.get())
 
-    zones = {ROOT: Route(ROOT, handle, recursive=False)}
-    made = Responder(zones, tasks.spawn, lambda query, response: None, Counters.of(Metrics()))
-    answers = [made.respond(octets.query(WEB, id=ident), CLIENT, UDP) for ident in range(10)]
+    answers = [respond(tasks, handle, octets.query(WEB, id=ident)) for ident in range(10)]
     assert [flags_of(await answer) & 0xF for answer in answers if isinstance(answer, asyncio.Task)] == list(range(10))
 
 
-async def test_a_plugins_own_question_goes_to_the_block_that_a_clients_would(tasks: Tasks) -> None:
+async def test_a_plugins_own_question_goes_to_the_block_that_a_clients_would() -> None:
     chain = Chain()
-    made = responder(tasks, **{"cluster.local": chain})
+    made = Routes(routes(cluster_local=chain))
     asked = Query(from_text("web.cluster.local"), 1, depth=MAX_DEPTH)
     assert await made.resolve(asked) == DATA
     assert chain.seen == [asked._replace(zone=from_text("cluster.local"))]

@@ -6,7 +6,9 @@ is told. Neither knows octets: `wire.decode` makes the one, `wire.encode` reads 
 Source: RFC 1035 section 4.1, RFC 6891, RFC 8914.
 """
 
+from collections.abc import Callable
 from enum import IntEnum
+from math import inf
 from typing import NamedTuple
 
 from svcdns.dns.name import ROOT, Name
@@ -96,8 +98,8 @@ class Query(NamedTuple):
         ad: The client understands the AD bit (RFC 6840 section 5.7).
         edns: Whether the query had an OPT record.
         payload: The largest UDP payload that the client takes, in octets; 512 without EDNS.
-        id: The message id, for logs.
         size: The length of the query message in octets.
+        id: The message id, for logs.
         client: The address and port that asked.
         listener: The socket that it came in through.
         zone: The zone of the server block that took the query.
@@ -112,12 +114,46 @@ class Query(NamedTuple):
     ad: bool = False
     edns: bool = False
     payload: int = 512
-    id: int = 0
     size: int = 0
+    id: int = 0
     client: tuple[str, int] = ("127.0.0.1", 0)
     listener: Listener = NOWHERE
     zone: Name = ROOT
     depth: int = 0
+
+
+class Lease:
+    """How long what an answer was made from holds good.
+
+    Attributes:
+        until: The end, in seconds of monotonic time; who granted the lease may end it before by setting `ENDED`.
+    """
+
+    __slots__ = ("until",)
+
+    def __init__(self, until: float = inf) -> None:
+        self.until = until
+
+
+ENDED = -inf
+"""The end of a lease that is over."""
+
+Note = Callable[[int, float], None]
+"""Is told how often an answer was given again, and in how many seconds altogether."""
+
+
+class Repeat(NamedTuple):
+    """How an answer may be given again to the same question, whoever asks it, without the chain being asked.
+
+    Attributes:
+        lease: How long.
+        again: Makes an answer that is as good, such as one in another order; without it, the answer is always the same.
+        notes: Are told of each time, sooner or later.
+    """
+
+    lease: Lease
+    again: "Callable[[], Response] | None" = None
+    notes: tuple[Note, ...] = ()
 
 
 class Response(NamedTuple):
@@ -133,6 +169,8 @@ class Response(NamedTuple):
         ede: Why the answer is an error or stale.
         plugin: The plugin that made the answer; empty for the server itself.
         error: The failure behind an rcode, for the logs.
+        repeat: How it may be given again; None where the chain must be asked each time. Who changes an answer by what
+            may itself change, or by who asks, takes this away.
     """
 
     rcode: int = Rcode.NOERROR
@@ -144,6 +182,7 @@ class Response(NamedTuple):
     ede: ExtendedError | None = None
     plugin: str = ""
     error: Exception | None = None
+    repeat: Repeat | None = None
 
 
 def uncompressed_size(query: Query, response: Response) -> int:

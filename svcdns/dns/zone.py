@@ -9,7 +9,7 @@ Source: RFC 1034 section 4.3.2, RFC 2308 sections 2 and 3, RFC 8020, RFC 8482 se
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from svcdns.dns.message import Rcode, Response
+from svcdns.dns.message import Lease, Rcode, Repeat, Response
 from svcdns.dns.name import Name
 from svcdns.dns.records import RRset, Rtype
 
@@ -67,6 +67,7 @@ class Zone:
     Args:
         soa: The zone's SOA record set; its owner is the apex.
         plugin: The plugin that answers.
+        lease: How long this version holds good.
 
     Attributes:
         apex: The name of the zone.
@@ -76,14 +77,15 @@ class Zone:
         nxdomain: The answer for a name that does not exist, nor any below it.
     """
 
-    __slots__ = ("_plugin", "apex", "denial", "nodata", "nxdomain", "soa")
+    __slots__ = ("_plugin", "_repeat", "apex", "denial", "nodata", "nxdomain", "soa")
 
-    def __init__(self, soa: RRset, plugin: str) -> None:
+    def __init__(self, soa: RRset, plugin: str, lease: Lease) -> None:
         self.apex: Name = soa.owner
         self.soa = soa
         minimum = int.from_bytes(soa.rdatas[0][-_MINIMUM:])
         self.denial = soa.with_ttl(min(soa.ttl, minimum))
-        self.nodata = Response(authority=(self.denial,), aa=True, plugin=plugin)
+        self._repeat = Repeat(lease)
+        self.nodata = Response(authority=(self.denial,), aa=True, plugin=plugin, repeat=self._repeat)
         self.nxdomain = self.nodata._replace(rcode=Rcode.NXDOMAIN)
         self._plugin = plugin
 
@@ -97,4 +99,10 @@ class Zone:
         records = node.smallest() if rtype == Rtype.ANY else node.get(rtype) or node.get(Rtype.CNAME)
         if records is None:
             return self.nodata
-        return Response(answer=(records.rrset,), additional=records.additional, aa=True, plugin=self._plugin)
+        return Response(
+            answer=(records.rrset,),
+            additional=records.additional,
+            aa=True,
+            plugin=self._plugin,
+            repeat=self._repeat,
+        )

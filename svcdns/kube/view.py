@@ -2,6 +2,7 @@
 
 What stands at a name is kept until the objects behind it change, so the answer to a question asked before costs two
 dictionary look-ups. No answer is older than the last event that the cluster took in: revisions are compared before.
+Each answer has a lease: that of what is kept under its name, or else that of the zone's version, which any change ends.
 
 Source: RFC 1034 section 4.3.2, RFC 2308, RFC 6604.
 """
@@ -9,7 +10,7 @@ Source: RFC 1034 section 4.3.2, RFC 2308, RFC 6604.
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from svcdns.dns.message import Ede, ExtendedError, Rcode, Response
+from svcdns.dns.message import ENDED, Ede, ExtendedError, Lease, Rcode, Repeat, Response
 from svcdns.dns.name import ROOT, Name, parent
 from svcdns.dns.records import RRset, Rtype
 from svcdns.dns.zone import Node, Zone
@@ -56,10 +57,11 @@ class Chase(NamedTuple):
 class _Entry:
     """What is kept under a name: its node, and by type the answers made of it."""
 
-    __slots__ = ("answers", "node", "octets", "zone")
+    __slots__ = ("answers", "lease", "node", "octets", "zone")
 
     def __init__(self, node: Node, zone: Name) -> None:
         self.answers: dict[int, Response | Chase] = {}
+        self.lease = Lease()
         self.node = node
         self.octets = _ENTRY_OCTETS
         self.zone = zone
@@ -81,6 +83,7 @@ class View:
         self._directory = Directory(cluster, options, local)
         self._revision = -1
         self._late: frozenset[Kind] = frozenset()
+        self._lease = Lease()
         self._zones: dict[Name, Zone] = {}
         self._memo: dict[Name, _Entry] = {}
         self._kept: dict[Key, list[Name]] = {}
@@ -89,8 +92,7 @@ class View:
 
     def find(self, name: Name, rtype: int) -> Response | Chase | None:
         """Answer a question; None where it is for the rest of the chain."""
-        if self._cluster.revision != self._revision:
-            self._catch_up()
+        self.refresh()
         entry = self._memo.get(name)
         if entry is not None:
             found = entry.answers.get(rtype)
@@ -98,8 +100,16 @@ class View:
                 return found
         return self._find(name, rtype, entry)
 
+    def covers(self, name: Name) -> bool:
+        """Tell whether *name* is in one of the zones, so that what it is answered with depends on the cluster."""
+        return self._apex(name) is not None
+
+    def refresh(self) -> None:
+        """Forget what the changes since the last call touched, and end the leases of its answers."""
+        if self._cluster.revision != self._revision:
+            self._catch_up()
+
     def _catch_up(self) -> None:
-        """Forget what the changes since the last question touched."""
         cluster = self._cluster
         touched = cluster.changes_since(self._revision)
         self._revision = cluster.revision
@@ -107,6 +117,8 @@ class View:
         self._late = cluster.pending - unread
         self._directory.unread = unread
         self._directory.take_in(touched)
+        self._lease.until = ENDED
+        self._lease = Lease()
         self._zones.clear()
         self._absent.clear()
         if touched is None:
@@ -114,7 +126,9 @@ class View:
             return
         for key in (EVERY_CHANGE, *touched):
             for name in self._kept.pop(key, ()):
-                self._octets -= self._memo.pop(name).octets
+                entry = self._memo.pop(name)
+                entry.lease.until = ENDED
+                self._octets -= entry.octets
 
     def _find(self, name: Name, rtype: int, entry: _Entry | None) -> Response | Chase | None:
         """Answer a question whose answer is not kept under its name."""
@@ -148,6 +162,8 @@ class View:
         else:
             answer = self._follow(alias.rrset, rtype, zone)
         if answer is not zone.nodata and self._memo.get(name) is entry:
+            if isinstance(answer, Response):
+                answer = answer._replace(repeat=Repeat(entry.lease))
             entry.answers[rtype] = answer
             octets = _weigh(answer)
             entry.octets += octets
@@ -195,7 +211,8 @@ class View:
 
     def _failure(self, zone: Zone, kinds: frozenset[Kind]) -> Response:
         missing = " and ".join(sorted(kind.value for kind in kinds))
-        return zone.nodata._replace(rcode=Rcode.SERVFAIL, ede=ExtendedError(Ede.NOT_READY, f"{missing} not listed yet"))
+        ede = ExtendedError(Ede.NOT_READY, f"{missing} not listed yet")
+        return zone.nodata._replace(rcode=Rcode.SERVFAIL, ede=ede, repeat=None)
 
     def _apex(self, name: Name) -> Name | None:
         """Return the longest zone that holds *name*."""
@@ -209,7 +226,8 @@ class View:
         """Return the current version of a zone."""
         zone = self._zones.get(apex)
         if zone is None:
-            zone = self._zones[apex] = Zone(make_soa(apex, self._options.ttl, self._cluster.serial), PLUGIN)
+            soa = make_soa(apex, self._options.ttl, self._cluster.serial)
+            zone = self._zones[apex] = Zone(soa, PLUGIN, self._lease)
         return zone
 
     def _keep(self, name: Name, entry: _Entry, key: Key) -> None:
@@ -222,6 +240,8 @@ class View:
         self._octets += entry.octets
 
     def _forget_all(self) -> None:
+        for entry in self._memo.values():
+            entry.lease.until = ENDED
         self._memo.clear()
         self._kept.clear()
         self._octets = 0

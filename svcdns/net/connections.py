@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from svcdns.dns import wire
 from svcdns.dns.framing import Framer, frame
 from svcdns.dns.message import Listener
-from svcdns.net.sockets import Answer, Counters
+from svcdns.net.sockets import Answer, Answerer, Counters
 
 IDLE = 10.0
 """How long a connection may stay idle, in seconds; what clients that ask for keepalive are told (RFC 7828)."""
@@ -148,7 +148,7 @@ class Connection(asyncio.Protocol):
     Args:
         connections: Where it counts as one.
         listener: The socket that it came in through.
-        answer: Answers one message of a client.
+        answerer: Returns what answers the messages at the time.
 
     Attributes:
         client: The client's address and port.
@@ -156,16 +156,14 @@ class Connection(asyncio.Protocol):
         closed: Done when the connection is.
     """
 
-    def __init__(
-        self, connections: Connections, listener: Listener, answer: Callable[[bytes, tuple[str, int]], Answer]
-    ) -> None:
+    def __init__(self, connections: Connections, listener: Listener, answerer: Callable[[], Answerer]) -> None:
         loop = asyncio.get_running_loop()
         self.client = ("", 0)
         self.listener = listener
         self.in_flight = 0
         self.closed: asyncio.Future[None] = loop.create_future()
         self._connections = connections
-        self._answer = answer
+        self._answerer = answerer
         self._now = loop.time
         self._framer = Framer()
         self._transport: asyncio.Transport
@@ -247,14 +245,25 @@ class Connection(asyncio.Protocol):
 
     def _work(self) -> None:
         """Answer what has come, some of it now and the rest after others had their turn."""
-        self._working = False
+        answerer = self._answerer()
+        answerer.begin()
+        count = self._answer(answerer)
+        answerer.end(count)
+        self._working = count == _BATCH
+        if self._working:
+            asyncio.get_running_loop().call_soon(self._work)
+        self._steer()
+
+    def _answer(self, answerer: Answerer) -> int:
+        """Answer a batch of messages, and return how many there were."""
         answers: list[bytes] = []
-        for _ in range(_BATCH):
-            message = None if self._blocked else self._framer.take()
-            if message is None:
-                break
+        count = 0
+        while count < _BATCH and not self._blocked and (message := self._framer.take()) is not None:
+            count += 1
             self._since = self._now()
-            answer = self._answer(message, self.client)
+            answer: Answer = answerer.recall(message)
+            if answer is None:
+                answer = answerer.respond(message, self.client)
             if isinstance(answer, bytes):
                 answers.append(self._frame(answer))
                 if len(answer) > _LONG:
@@ -266,12 +275,8 @@ class Connection(asyncio.Protocol):
                 self._connections.counters.silent.value += 1
                 self._send(answers)
                 self._transport.close()
-                return
-        else:
-            self._working = True
-            asyncio.get_running_loop().call_soon(self._work)
         self._send(answers)
-        self._steer()
+        return count
 
     @property
     def _blocked(self) -> bool:

@@ -13,7 +13,7 @@ import sys
 from functools import partial
 
 from svcdns.dns.message import Listener
-from svcdns.net.sockets import Counters, Respond, is_any
+from svcdns.net.sockets import Answer, Answerer, Counters, MakeAnswerer, is_any
 
 BATCH = 64
 """How many datagrams are read before the loop gets its turn again."""
@@ -33,23 +33,25 @@ class Datagrams:
     Args:
         bound: A bound UDP socket, which the listener owns from now on.
         label: What metrics call the server, such as ``dns://:53``.
+        make: Makes what answers.
         counters: What is lost is counted there.
 
     Attributes:
-        respond: Answers one message; a reload puts another in its place.
+        answerer: Answers the messages; a reload puts another in its place.
+        listener: What plugins are told of the socket.
     """
 
-    def __init__(self, bound: socket.socket, label: str, respond: Respond, counters: Counters) -> None:
-        self.respond = respond
+    def __init__(self, bound: socket.socket, label: str, make: MakeAnswerer, counters: Counters) -> None:
         self._socket = bound
         self._counters = counters
         address, port = bound.getsockname()[:2]
         family = 1 if bound.family == socket.AF_INET else 2
         self.listener = Listener(label, "udp", family, address, port)
+        self.answerer = make(self.listener)
         self._pending: set[asyncio.Task[bytes]] = set()
         bound.setblocking(False)  # noqa: FBT003 - its only argument
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
-        self._read = self._read_with_destination if is_any(address) else self._read_without_destination
+        self._answer = self._answer_from_any if is_any(address) else self._answer_from_one
         if not is_any(address):
             return
         if bound.family == socket.AF_INET:
@@ -80,48 +82,58 @@ class Datagrams:
             if not self._read():
                 break
 
-    def _read_without_destination(self) -> bool:
+    def _read(self) -> bool:
         """Answer a batch of datagrams; tell whether there may be more."""
-        receive, send = self._socket.recvfrom, self._socket.sendto
-        respond, listener = self.respond, self.listener
-        for _ in range(BATCH):
+        answerer = self.answerer
+        answerer.begin()
+        count = self._answer(answerer)
+        answerer.end(count)
+        return count == BATCH
+
+    def _answer_from_one(self, answerer: Answerer) -> int:
+        """Answer datagrams that were all sent to one address, and return how many there were."""
+        receive, send, recall = self._socket.recvfrom, self._socket.sendto, answerer.recall
+        for count in range(BATCH):
             try:
                 octets, client = receive(_LARGEST_QUERY)
             except OSError:  # nothing is left to read; an ICMP error tells of a client that went away
-                return False
-            answer = respond(octets, client[:2], listener)
+                return count
+            answer: Answer = recall(octets)
+            if answer is None:
+                answer = answerer.respond(octets, client[:2])
             if isinstance(answer, bytes):
                 try:
                     send(answer, client)
                 except OSError:
                     self._counters.unsent.value += 1
-            elif answer is None:
-                self._counters.silent.value += 1
             else:
-                self._wait(answer, [], client)
-        return True
+                self._hold(answer, [], client)
+        return BATCH
 
-    def _read_with_destination(self) -> bool:
-        """Answer a batch as above, each datagram from the address that it was sent to."""
-        receive = self._socket.recvmsg
-        respond, listener = self.respond, self.listener
-        for _ in range(BATCH):
+    def _answer_from_any(self, answerer: Answerer) -> int:
+        """Answer datagrams as above, each from the address that it was sent to."""
+        receive, recall = self._socket.recvmsg, answerer.recall
+        for count in range(BATCH):
             try:
                 octets, control, _, client = receive(_LARGEST_QUERY, _CONTROL_SIZE)
             except OSError:  # as above
-                return False
-            answer = respond(octets, client[:2], listener)
+                return count
+            answer: Answer = recall(octets)
+            if answer is None:
+                answer = answerer.respond(octets, client[:2])
             if isinstance(answer, bytes):
                 self._send(answer, control, client)
-            elif answer is None:
-                self._counters.silent.value += 1
             else:
-                self._wait(answer, control, client)
-        return True
+                self._hold(answer, control, client)
+        return BATCH
 
-    def _wait(
-        self, answer: asyncio.Task[bytes], control: list[tuple[int, int, bytes]], client: tuple[str, int]
+    def _hold(
+        self, answer: asyncio.Task[bytes] | None, control: list[tuple[int, int, bytes]], client: tuple[str, int]
     ) -> None:
+        """Send an answer that is not there yet when it is, or count that there is to be none."""
+        if answer is None:
+            self._counters.silent.value += 1
+            return
         self._pending.add(answer)
         answer.add_done_callback(partial(self._finish, control, client))
 

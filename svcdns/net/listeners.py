@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from svcdns.net.connections import Connections
 from svcdns.net.datagrams import Datagrams
-from svcdns.net.sockets import BindError, Counters, Respond, bind, has_ipv6
+from svcdns.net.sockets import Answerer, BindError, Counters, MakeAnswerer, bind, has_ipv6
 from svcdns.net.streams import Streams
 
 EVERYWHERE = ""
@@ -36,7 +36,7 @@ class Listeners:
 
     Args:
         endpoint: Where.
-        respond: Answers one message.
+        make: Makes what answers at each listener.
         counters: What listeners count.
         connections: The TCP connections of all listeners.
         shared: Whether the port may be in use by sockets that are `sharing` it.
@@ -49,20 +49,25 @@ class Listeners:
     """
 
     def __init__(
-        self, endpoint: Endpoint, respond: Respond, counters: Counters, connections: Connections, *, shared: bool
+        self, endpoint: Endpoint, make: MakeAnswerer, counters: Counters, connections: Connections, *, shared: bool
     ) -> None:
         self.sockets: list[socket.socket] = []
         self._datagrams: list[Datagrams] = []
         self._streams: list[Streams] = []
         for udp, tcp in _bind_all(endpoint, shared=shared):
             self.sockets += udp, tcp
-            self._datagrams.append(Datagrams(udp, endpoint.label, respond, counters))
-            self._streams.append(Streams(tcp, endpoint.label, respond, connections))
+            self._datagrams.append(Datagrams(udp, endpoint.label, make, counters))
+            self._streams.append(Streams(tcp, endpoint.label, make, connections))
 
     @property
     def addresses(self) -> list[tuple[str, int]]:
         """The addresses and ports that are answered at."""
         return [(each.listener.address, each.listener.port) for each in self._datagrams]
+
+    @property
+    def answerers(self) -> list[Answerer]:
+        """What answers at each listener."""
+        return [*(each.answerer for each in self._datagrams), *(each.answerer for each in self._streams)]
 
     def start(self) -> None:
         """Begin to answer."""
@@ -71,17 +76,19 @@ class Listeners:
         for streams in self._streams:
             streams.start()
 
-    def hand_to(self, respond: Respond) -> None:
-        """Have another function answer from now on."""
+    def hand_to(self, make: MakeAnswerer) -> None:
+        """Have others answer from now on."""
         for datagrams in self._datagrams:
-            datagrams.respond = respond
+            datagrams.answerer = make(datagrams.listener)
         for streams in self._streams:
-            streams.respond = respond
+            streams.answerer = make(streams.listener)
 
     async def stop(self) -> None:
         """Answer what has come, then close."""
         stopping = [datagrams.stop(GRACE) for datagrams in self._datagrams]
         await asyncio.gather(*stopping, *(streams.stop(GRACE) for streams in self._streams))
+        for answerer in self.answerers:
+            await answerer.settle()
 
 
 def _bind_all(endpoint: Endpoint, *, shared: bool) -> list[tuple[socket.socket, socket.socket]]:

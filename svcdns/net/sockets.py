@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from ipaddress import ip_address
+from typing import Protocol
 
 from svcdns.dns.message import Listener
 from svcdns.errors import SvcdnsError
@@ -15,8 +16,29 @@ from svcdns.metrics import Counter, Metrics
 Answer = bytes | asyncio.Task[bytes] | None
 """What a message is answered with: octets at once, octets later, or silence."""
 
-Respond = Callable[[bytes, tuple[str, int], Listener], Answer]
-"""Answers one message from the address and port of a client."""
+
+class Answerer(Protocol):
+    """Answers the messages of one listener, in batches."""
+
+    def begin(self) -> None:
+        """Get ready for a batch: until `end`, the loop gets no turn."""
+
+    @property
+    def recall(self) -> Callable[[bytes], bytes | None]:
+        """Answers a message as one like it was answered before, where that still holds good."""
+
+    def respond(self, octets: bytes, client: tuple[str, int]) -> Answer:
+        """Answer a message, which came from the address and port of a client, when `recall` has not."""
+
+    def end(self, count: int) -> None:
+        """Take note that the batch, of so many messages, is answered."""
+
+    async def settle(self) -> None:
+        """Have all counted that was answered again."""
+
+
+MakeAnswerer = Callable[[Listener], Answerer]
+"""Makes what answers the messages of a listener."""
 
 _BACKLOG = 4096
 _MANY_FILES = 10_240  # macOS's OPEN_MAX, which bounds the soft limit where the hard one says "infinity"

@@ -12,7 +12,7 @@ import socket
 
 from svcdns.dns.message import Listener
 from svcdns.net.connections import Connection, Connections
-from svcdns.net.sockets import Answer, Respond
+from svcdns.net.sockets import MakeAnswerer
 
 _BATCH = 64  # connections that are accepted before others get their turn
 _LAST_BATCHES = 64  # accepted at a stop, for a flood must not delay it for ever
@@ -26,17 +26,19 @@ class Streams:
     Args:
         bound: A listening TCP socket, which the listener owns from now on.
         label: What metrics call the server, such as ``dns://:53``.
+        make: Makes what answers.
         connections: The connections of all listeners.
 
     Attributes:
-        respond: Answers one message; a reload puts another in its place.
+        answerer: Answers the messages; a reload puts another in its place.
+        listener: What plugins are told of the socket.
     """
 
-    def __init__(self, bound: socket.socket, label: str, respond: Respond, connections: Connections) -> None:
-        self.respond = respond
+    def __init__(self, bound: socket.socket, label: str, make: MakeAnswerer, connections: Connections) -> None:
         address, port = bound.getsockname()[:2]
         family = 1 if bound.family == socket.AF_INET else 2
         self.listener = Listener(label, "tcp", family, address, port)
+        self.answerer = make(self.listener)
         self._socket = bound
         self._connections = connections
         self._arriving: set[asyncio.Task[object]] = set()
@@ -84,7 +86,4 @@ class Streams:
         return True
 
     def _connection(self) -> Connection:
-        return Connection(self._connections, self.listener, self._answer)
-
-    def _answer(self, message: bytes, client: tuple[str, int]) -> Answer:
-        return self.respond(message, client, self.listener)
+        return Connection(self._connections, self.listener, lambda: self.answerer)

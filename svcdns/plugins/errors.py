@@ -100,6 +100,8 @@ class Errors(Plugin):
         stacktrace: Whether bugs are logged with their traceback.
     """
 
+    skippable = True
+
     def __init__(
         self, environment: Environment, consolidations: Sequence[Consolidation], *, stacktrace: bool = False
     ) -> None:

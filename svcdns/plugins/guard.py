@@ -36,6 +36,8 @@ class Guard(Plugin):
         panics: Counts errors outside of our tree.
     """
 
+    skippable = True
+
     def __init__(self, clock: Callable[[], float], panics: Counter) -> None:
         self._clock = clock
         self._panics = panics

@@ -37,6 +37,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Mapping, Sequence
+from functools import partial
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 
@@ -69,6 +70,8 @@ class LoadBalance(Plugin):
         preferred: The networks whose addresses come first, in this order.
     """
 
+    skippable = True
+
     def __init__(self, weights: "WeightFile | None", preferred: Sequence[Network]) -> None:
         self._weights = weights
         self._preferred = [
@@ -89,11 +92,14 @@ class LoadBalance(Plugin):
             await self._weights.follow()
 
     def _reorder(self, response: Response) -> Response:
-        rcode, answer, authority, additional, aa, ad, ede, plugin, error = response
+        rcode, answer, authority, additional, aa, ad, ede, plugin, error, repeat = response
         answer = self._order_all(answer)
         if additional:
             additional = self._order_all(additional)
-        return Response(rcode, answer, authority, additional, aa, ad, ede, plugin, error)  # half the time of _replace
+        if repeat is not None:
+            repeat = repeat._replace(again=partial(self._reorder, response._replace(repeat=None)))
+        # Half the time of _replace.
+        return Response(rcode, answer, authority, additional, aa, ad, ede, plugin, error, repeat)
 
     def _order_all(self, rrsets: tuple[RRset, ...]) -> tuple[RRset, ...]:
         return (self._order(rrsets[0]),) if len(rrsets) == 1 else tuple(map(self._order, rrsets))

@@ -103,6 +103,8 @@ class Log(Plugin):
         rules: What is logged how; the first that takes a name counts.
     """
 
+    skippable = True
+
     def __init__(self, environment: Environment, rules: Sequence[Rule]) -> None:
         self._clock = environment.clock
         self._recursive = environment.recursive
@@ -116,6 +118,7 @@ class Log(Plugin):
             if rule.takes(query.name):
                 if classify(response) in rule.classes:
                     self._write(rule, Exchange(query, response, self._clock() - began, self._recursive()))
+                    return response if response.repeat is None else response._replace(repeat=None)
                 break
         return response
 

@@ -77,6 +77,8 @@ class Loop(Plugin):
         environment: Its zone is what is asked for, and its `forward` knows the upstreams.
     """
 
+    skippable = True
+
     def __init__(self, environment: Environment) -> None:
         self._zone = environment.zones[0]
         self._find = environment.find

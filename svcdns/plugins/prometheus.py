@@ -60,9 +60,12 @@ class Prometheus(Plugin):
         environment: What the application lends.
     """
 
+    skippable = True
+
     def __init__(self, environment: Environment) -> None:
         self._clock = environment.clock
         self._metrics = environment.metrics
+        self._settle = environment.settle
         self._count = Traffic(environment.metrics).count
         self._registry = CollectorRegistry(auto_describe=False)
         ProcessCollector(registry=self._registry)
@@ -73,11 +76,11 @@ class Prometheus(Plugin):
         """Return the answer of the rest of the chain."""
         began = self._clock()
         response = await rest(query)
-        self._count(query, response, self._clock() - began)
-        return response
+        return self._count(query, response, self._clock() - began)
 
     async def page(self) -> tuple[int, str, str]:
         """Answer ``/metrics``."""
+        await self._settle()
         return 200, CONTENT_TYPE, self._metrics.expose(self._process())
 
     def _process(self) -> Iterable[Exposition]:

@@ -1,6 +1,6 @@
 import pytest
 
-from svcdns.dns.message import Rcode, Response
+from svcdns.dns.message import Lease, Rcode, Repeat, Response
 from svcdns.dns.name import from_text
 from svcdns.dns.records import RRset, Rtype, soa
 from svcdns.dns.zone import EMPTY, Node, Records, Zone
@@ -16,7 +16,8 @@ def soa_of(ttl: int, minimum: int) -> RRset:
 
 SOA = soa_of(300, 30)
 DENIAL = SOA.with_ttl(30)
-ZONE = Zone(SOA, "file")
+LEASE = Lease()
+ZONE = Zone(SOA, "file", LEASE)
 
 A = RRset(WEB, Rtype.A, 60, [bytes([192, 0, 2, 1]), bytes([192, 0, 2, 2])])
 AAAA = RRset(WEB, Rtype.AAAA, 60, [bytes(16)])
@@ -28,11 +29,11 @@ ALIASED = Node({Rtype.CNAME: Records(CNAME)})
 
 
 def data(*answer: RRset, additional: tuple[RRset, ...] = ()) -> Response:
-    return Response(answer=answer, additional=additional, aa=True, plugin="file")
+    return Response(answer=answer, additional=additional, aa=True, plugin="file", repeat=Repeat(LEASE))
 
 
-NODATA = Response(authority=(DENIAL,), aa=True, plugin="file")
-NXDOMAIN = Response(Rcode.NXDOMAIN, authority=(DENIAL,), aa=True, plugin="file")
+NODATA = Response(authority=(DENIAL,), aa=True, plugin="file", repeat=Repeat(LEASE))
+NXDOMAIN = NODATA._replace(rcode=Rcode.NXDOMAIN)
 
 
 @pytest.mark.parametrize(
@@ -60,7 +61,7 @@ def test_the_answer_is_what_stands_at_the_name(node: Node | None, rtype: int, re
 
 @pytest.mark.parametrize(("ttl", "minimum", "kept"), [(300, 30, 30), (30, 300, 30), (0, 5, 0), (5, 0, 0)])
 def test_a_denial_is_kept_for_the_shorter_of_ttl_and_minimum(ttl: int, minimum: int, kept: int) -> None:
-    zone = Zone(soa_of(ttl, minimum), "file")
+    zone = Zone(soa_of(ttl, minimum), "file", Lease())
     assert zone.denial.ttl == kept
     assert zone.soa.ttl == ttl
     assert zone.nodata.authority == zone.nxdomain.authority == (zone.denial,)

@@ -11,9 +11,11 @@ from svcdns.chain import Handler
 from svcdns.dns.message import Query, Response
 from svcdns.metrics import Metrics
 from svcdns.net.datagrams import BATCH, Datagrams
-from svcdns.net.sockets import Counters, Respond, bind
+from svcdns.net.sockets import Answer, Counters, bind
 from tests import octets
-from tests.frontend import PATIENCE, frontend
+from tests.frontend import PATIENCE, Answers, frontend
+
+Give = Callable[[bytes], Answer]
 
 WEB = octets.question("web.default.svc.cluster.local")
 
@@ -132,10 +134,10 @@ async def test_a_client_that_went_away_is_no_obstacle() -> None:
 
 
 @asynccontextmanager
-async def listening(respond: Respond, address: str) -> AsyncIterator[tuple[Datagrams, Counters, socket.socket]]:
-    """Answer with *respond* at *address*; yield the listener, neither started nor stopped, counters, a client."""
+async def listening(give: Give, address: str) -> AsyncIterator[tuple[Datagrams, Counters, socket.socket]]:
+    """Answer with *give* at *address*; yield the listener, neither started nor stopped, counters, a client."""
     counters = Counters.of(Metrics())
-    datagrams = Datagrams(bind(address, 0, socket.SOCK_DGRAM), "dns://:53", respond, counters)
+    datagrams = Datagrams(bind(address, 0, socket.SOCK_DGRAM), "dns://:53", lambda _: Answers(give), counters)
     with closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as client:
         client.setblocking(False)  # noqa: FBT003 - its only argument
         client.connect(("127.0.0.1", datagrams.listener.port))
@@ -147,19 +149,19 @@ async def receive(client: socket.socket) -> bytes:
         return await asyncio.get_running_loop().sock_recv(client, 65535)
 
 
-def give(answer: bytes) -> Respond:
+def give(answer: bytes) -> Give:
     """Answer at once."""
-    return lambda message, client, listener: answer if message != b"last" else b"done"
+    return lambda message: answer if message != b"last" else b"done"
 
 
-def give_later(answer: bytes) -> Respond:
+def give_later(answer: bytes) -> Give:
     """Answer a turn of the loop later."""
 
     async def make() -> bytes:
         await asyncio.sleep(0)
         return answer
 
-    return lambda message, client, listener: asyncio.ensure_future(make()) if message != b"last" else b"done"
+    return lambda message: asyncio.ensure_future(make()) if message != b"last" else b"done"
 
 
 BIND_TO = pytest.mark.parametrize("address", ["127.0.0.1", "0.0.0.0"])
@@ -169,7 +171,7 @@ MAKERS = pytest.mark.parametrize("make", [give, give_later])
 @BIND_TO
 @MAKERS
 async def test_an_answer_that_the_network_refuses_is_counted_and_no_more(
-    make: Callable[[bytes], Respond], address: str
+    make: Callable[[bytes], Give], address: str
 ) -> None:
     async with listening(make(bytes(70_000)), address) as (datagrams, counters, client):
         datagrams.start()
@@ -183,7 +185,7 @@ async def test_an_answer_that_the_network_refuses_is_counted_and_no_more(
 
 @BIND_TO
 @MAKERS
-async def test_what_came_before_a_stop_is_answered(make: Callable[[bytes], Respond], address: str) -> None:
+async def test_what_came_before_a_stop_is_answered(make: Callable[[bytes], Give], address: str) -> None:
     async with listening(make(b"answer"), address) as (datagrams, _, client):
         for _ in range(3 * BATCH):
             client.send(b"question")
@@ -200,7 +202,7 @@ async def test_a_stop_waits_no_longer_than_its_grace(address: str) -> None:
         return await never
 
     task = asyncio.ensure_future(wait())
-    async with listening(lambda message, client, listener: task, address) as (datagrams, counters, client):
+    async with listening(lambda message: task, address) as (datagrams, counters, client):
         client.send(b"question")
         await datagrams.stop(0.01)
         never.set_result(b"too late")
@@ -216,7 +218,7 @@ async def test_a_failed_or_cancelled_answer_is_silence(address: str) -> None:
 
     failed, cancelled = asyncio.ensure_future(fail()), asyncio.ensure_future(asyncio.sleep(PATIENCE, b""))
     tasks: list[bytes | asyncio.Task[bytes]] = [b"done", cancelled, failed]
-    async with listening(lambda message, client, listener: tasks.pop(), address) as (datagrams, _, client):
+    async with listening(lambda message: tasks.pop(), address) as (datagrams, _, client):
         datagrams.start()
         for _ in range(3):
             client.send(b"question")
@@ -233,7 +235,7 @@ async def test_a_reload_hands_the_next_datagram_to_the_new_responder() -> None:
         datagrams.start()
         client.send(b"question")
         assert await receive(client) == b"old"
-        datagrams.respond = give(b"new")
+        datagrams.answerer = Answers(give(b"new"))
         client.send(b"question")
         assert await receive(client) == b"new"
         await datagrams.stop(PATIENCE)
@@ -251,7 +253,7 @@ async def test_a_listener_says_where_it_is(address: str, family: int, shown: str
 
 async def test_silence_is_counted() -> None:
     for address in ("127.0.0.1", "0.0.0.0"):
-        async with listening(lambda message, client, listener: None if message else b"x", address) as (
+        async with listening(lambda message: None if message else b"x", address) as (
             datagrams,
             counters,
             client,

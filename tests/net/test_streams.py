@@ -21,7 +21,7 @@ from svcdns.dns.records import RRset, Rtype
 from svcdns.net.connections import Limits
 from svcdns.net.sockets import raise_file_limit
 from tests import octets
-from tests.frontend import PATIENCE, Client, Frontend, frontend, read_all, read_answer
+from tests.frontend import PATIENCE, Answers, Client, Frontend, frontend, read_all, read_answer
 
 PATIENT = Limits(first=60, message=60, idle=60, busy_idle=60, stalled=60, sweep=0.005)
 """Limits of which a test makes one small."""
@@ -562,7 +562,7 @@ async def test_c17_a_stop_waits_no_longer_than_its_grace() -> None:
 async def test_a_reload_hands_the_next_message_to_the_new_responder() -> None:
     async with frontend(Chain(), limits=PATIENT) as server:
         reader, writer = await server.connect()
-        server.streams.respond = lambda message, client, listener: b"new"
+        server.streams.answerer = Answers(lambda message: b"new")
         writer.write(framed("x"))
         assert await read_answer(reader) == b"new"
 

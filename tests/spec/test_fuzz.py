@@ -11,12 +11,9 @@ import pytest
 
 from svcdns.dns.message import Listener, Query, Response
 from svcdns.dns.name import ROOT
-from svcdns.metrics import Metrics
-from svcdns.net.sockets import Counters
-from svcdns.responder import Responder, Route
-from svcdns.tasks import Tasks
+from svcdns.responder import Route
 from tests import octets
-from tests.frontend import frontend, read_answer
+from tests.frontend import frontend, make_responder, read_answer
 from tests.octets import DO, opt, option, query, question, record, tsig
 from tests.spec.sample import APEX, HANDLERS, authority
 
@@ -51,11 +48,10 @@ def mutations(seed: int, count: int) -> Iterator[bytes]:
 
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
 def test_no_packet_is_answered_with_what_it_must_not_be(transport: str) -> None:
-    routes = {zone: Route(zone, authority, recursive=False) for zone in (APEX, ROOT)}
-    responder = Responder(routes, Tasks().spawn, lambda *_: None, Counters.of(Metrics()))
-    listener = Listener("dns://:53", transport, 1, "127.0.0.1", 53)
+    routes = [Route(zone, authority, recursive=False) for zone in (APEX, ROOT)]
+    responder = make_responder(routes, Listener("dns://:53", transport, 1, "127.0.0.1", 53))
     for message in mutations(1, 20_000):
-        answer = responder.respond(message, ("127.0.0.1", 4242), listener)
+        answer = responder.respond(message, ("127.0.0.1", 4242))
         if len(message) < 12 or message[2] & 0x80:
             assert answer is None
             continue

@@ -37,22 +37,30 @@ class Kubernetes(Plugin):
         environment: What the application lends.
     """
 
+    skippable = True
+
     def __init__(self, settings: Settings, source: Source, environment: Environment) -> None:
         self.startup_timeout = settings.startup_timeout
         if isinstance(settings.source, Folders):
             self.example = find_example(source.cluster, settings.options.primary)
         self._source = source
-        self._find = View(source.cluster, settings.options, LocalAddresses(environment.listening)).find
+        self._view = View(source.cluster, settings.options, LocalAddresses(environment.listening))
         self._resolve: Callable[[Query], Awaitable[Response]] = environment.resolve
 
     async def handle(self, query: Query, rest: Handler) -> Response:
         """Answer *query* if its name is the cluster's."""
-        found = self._find(query.name, query.rtype)
+        found = self._view.find(query.name, query.rtype)
         if isinstance(found, Response):
             return found
-        if found is None:
-            return await rest(query)
-        return await self._chase(query, found)
+        if found is not None:
+            return await self._chase(query, found)
+        response = await rest(query)
+        fell_through = response.repeat is not None and self._view.covers(query.name)
+        return response._replace(repeat=None) if fell_through else response
+
+    def refresh(self) -> None:
+        """End the leases of answers that a change in the cluster touched."""
+        self._view.refresh()
 
     async def run(self) -> None:
         """Say so once if the first lists are not in by the time that they should be."""
@@ -79,7 +87,7 @@ class Kubernetes(Plugin):
         if last.rcode == Rcode.REFUSED and not last.plugin:
             return Response(answer=found.links, aa=True, plugin=PLUGIN)
         answer = (*found.links, *(rrset for rrset in last.answer if rrset not in found.links))
-        return last._replace(answer=answer, additional=(), aa=True, ad=False, plugin=PLUGIN)
+        return last._replace(answer=answer, additional=(), aa=True, ad=False, plugin=PLUGIN, repeat=None)
 
 
 def find_example(cluster: Cluster, zone: Name) -> str:

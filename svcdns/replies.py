@@ -1,0 +1,238 @@
+"""The fast path: answers that may be given again, kept as octets.
+
+Clients ask the same questions over and over, in octets that differ in the message id alone. Where the chain of plugins
+says of an answer that it may be given again (`Response.repeat`), its octets are kept under those of the query, and the
+same query costs one look-up until the lease of the answer ends. Nothing here can be stale, for three reasons:
+
+- Who made the answer holds the lease, and ends it with the first change of what the answer was made from.
+- `Responder.begin` has plugins take in what changed (`Plugin.refresh`) before a batch of queries, and no event can
+  come in the midst of one, since nothing is awaited there.
+- Only what every client would be told is kept: a plugin that looks at the client, or must see each query, takes
+  `repeat` away.
+
+A query that differs in letter case or in EDNS options alone is read, and then finds the same reply by its question.
+What is given again is counted with the reply, and told to the plugins that count (`Repeat.notes`) when the reply is
+dropped, and before metrics are shown.
+"""
+
+import asyncio
+from collections.abc import Callable, Hashable, Iterator
+from random import random
+from typing import Generic, TypeVar
+
+from svcdns.dns.message import Repeat
+
+K = TypeVar("K", bound=Hashable)
+
+ID_SIZE = 2
+FLAGS_AND_COUNTS = 10
+"""How many octets of a message stand between its id and its question."""
+
+OCTETS = 16 * 2**20
+"""About how much memory the replies of one listener take at most."""
+
+_ORDERS = 16
+_REPLY_OCTETS = 600
+_RESPELLED = 16
+_PORTION = 512
+
+
+class Reply:
+    """An answer that may be given again.
+
+    Args:
+        octets: The message without its id.
+        repeat: How it may be given again.
+        again: Makes octets that are as good; without it, they are always the same.
+
+    Attributes:
+        octets: See above.
+        lease: How long the answer holds good.
+        orders: What else it may be, if anything.
+        repeats: How often it was given again since that was told.
+    """
+
+    __slots__ = ("lease", "notes", "octets", "orders", "repeats")
+
+    def __init__(self, octets: bytes, repeat: Repeat, again: Callable[[], bytes] | None) -> None:
+        self.octets = octets
+        self.lease = repeat.lease
+        self.notes = repeat.notes
+        self.orders = None if again is None else Orders(octets, again)
+        self.repeats = 0
+
+    @property
+    def weight(self) -> int:
+        """About how many octets of memory it takes."""
+        return _REPLY_OCTETS + len(self.octets) * (1 if self.orders is None else 1 + _ORDERS)
+
+
+class Orders:
+    """Some of the orders that an answer may have, of which each time one is taken at random.
+
+    Now and then a new one takes the place of another, so that in the long run each comes as often as it should.
+
+    Args:
+        octets: The first.
+        make: Makes another.
+    """
+
+    __slots__ = ("_kept", "_make")
+
+    def __init__(self, octets: bytes, make: Callable[[], bytes]) -> None:
+        self._kept = [octets]
+        self._make = make
+
+    def draw(self) -> bytes:
+        """Return one of them."""
+        kept = self._kept
+        place = int(random() * (_ORDERS + 1))  # noqa: S311 - no secret
+        if place < len(kept):
+            return kept[place]
+        made = self._make()
+        if len(kept) < _ORDERS:
+            kept.append(made)
+        else:
+            kept[int(random() * _ORDERS)] = made  # noqa: S311 - as above
+        return made
+
+
+class Replies:
+    """What one listener may answer again.
+
+    Args:
+        clock: Monotonic time in seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._now = clock()
+        self._by_octets: Recent[bytes] = Recent(self._settle)
+        self._by_question: Recent[Hashable] = Recent(self._settle)
+        self._seconds = 0.0
+        self._given = 0
+
+    def begin(self) -> None:
+        """Look at the clock, before a batch of queries."""
+        self._now = self._clock()
+
+    def end(self, given: int, elsewhere: float) -> None:
+        """Look at the clock again, after a batch.
+
+        Args:
+            given: How many of its queries were answered from here.
+            elsewhere: Seconds that the others took.
+        """
+        self._given += given
+        self._seconds += self._clock() - self._now - elsewhere
+
+    def recall(self, octets: bytes) -> bytes | None:
+        """Answer a query whose octets are known, but for the id."""
+        reply = self._by_octets.get(octets[ID_SIZE:])
+        if reply is None or reply.lease.until <= self._now:
+            return None
+        reply.repeats += 1
+        if reply.orders is None:
+            return octets[:ID_SIZE] + reply.octets
+        return octets[:ID_SIZE] + reply.orders.draw()
+
+    def recollect(self, octets: bytes) -> bytes | None:
+        """Answer a query whose octets were known long ago, or tell of what can be given no more."""
+        reply = self._by_octets.find(octets[ID_SIZE:])
+        if reply is not None and reply.lease.until <= self._now:
+            self._settle(reply)
+        return self.recall(octets)
+
+    def respell(self, octets: bytes, asked: Hashable, question: bytes) -> bytes | None:
+        """Answer a query whose question is known, though not in these octets.
+
+        Args:
+            octets: The query.
+            asked: All of it that an answer may depend on, but for its letter case.
+            question: The question as it was sent.
+        """
+        reply = self._by_question.find(asked)
+        if reply is None:
+            return None
+        if reply.lease.until <= self._now:
+            self._settle(reply)
+            return None
+        if reply.orders is not None:
+            return None
+        reply.repeats += 1
+        before, behind = reply.octets[:FLAGS_AND_COUNTS], reply.octets[FLAGS_AND_COUNTS + len(question) :]
+        spelled = before + question + behind
+        if reply.repeats % _RESPELLED == 0:  # those that never come again must not drive out all others
+            self._by_octets.put(octets[ID_SIZE:], Reply(spelled, Repeat(reply.lease, None, reply.notes), None))
+        return octets[:ID_SIZE] + spelled
+
+    def remember(self, octets: bytes, asked: Hashable, reply: Reply) -> None:
+        """Keep *reply* for queries like *octets*, which were answered with it."""
+        self._by_octets.put(octets[ID_SIZE:], reply)
+        self._by_question.put(asked, reply)
+
+    async def settle(self) -> None:
+        """Tell of all that was given again, in portions that hold nobody up."""
+        for number, reply in enumerate([*self._by_octets, *self._by_question]):
+            if reply.repeats:
+                self._settle(reply)
+            if number % _PORTION == 0:
+                await asyncio.sleep(0)
+
+    def _settle(self, reply: Reply) -> None:
+        """Tell how often *reply* was given again."""
+        times, reply.repeats = reply.repeats, 0
+        if times:
+            seconds = self._seconds / max(1, self._given) * times
+            for note in reply.notes:
+                note(times, seconds)
+
+
+class Recent(Generic[K]):
+    """A bounded memory: what was not asked for while as much else came is forgotten.
+
+    There are two generations. What is asked for moves to the new one; when that holds a half of all that may be held,
+    the old one, by then nearly empty, gives way to it.
+
+    Args:
+        retire: Is told of each reply that is forgotten or replaced.
+
+    Attributes:
+        get: Returns what the new generation has under a key.
+    """
+
+    def __init__(self, retire: Callable[[Reply], None]) -> None:
+        self._retire = retire
+        self._new: dict[K, Reply] = {}
+        self._old: dict[K, Reply] = {}
+        self._weight = 0
+        self.get = self._new.get
+
+    def __iter__(self) -> Iterator[Reply]:
+        yield from self._new.values()
+        yield from self._old.values()
+
+    def find(self, key: K) -> Reply | None:
+        """Return what is remembered under *key*."""
+        found = self._new.get(key)
+        if found is None:
+            found = self._old.pop(key, None)
+            if found is not None:
+                self.put(key, found)
+        return found
+
+    def put(self, key: K, reply: Reply) -> None:
+        """Remember *reply*; forget two that are older."""
+        before = self._new.get(key)
+        if before is not None:
+            self._weight -= before.weight
+            self._retire(before)
+        self._new[key] = reply
+        self._weight += reply.weight
+        for _ in range(min(2, len(self._old))):
+            self._retire(self._old.popitem()[1])
+        if self._weight > OCTETS // 2:
+            for left in self._old.values():
+                self._retire(left)
+            self._old, self._new, self._weight = self._new, {}, 0
+            self.get = self._new.get
