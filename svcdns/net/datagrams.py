@@ -24,7 +24,12 @@ _RECEIVE_BUFFER = 4 * 1024 * 1024
 _IP_PKTINFO = 26 if sys.platform == "darwin" else 8  # socket.IP_PKTINFO, which Python has from 3.12 only
 _IPV4_INFO = struct.Struct("=I4s4s")
 _IPV6_INFO = struct.Struct("=16sI")
+_MOST_SOURCES = 256  # a host may have any number of addresses
 _LAST_BATCHES = 64  # read at a stop, for a flood must not delay it for ever
+
+
+Control = list[tuple[int, int, bytes]]
+"""Control messages: level, type, data."""
 
 
 class Datagrams:
@@ -48,6 +53,7 @@ class Datagrams:
         family = 1 if bound.family == socket.AF_INET else 2
         self.listener = Listener(label, "udp", family, address, port)
         self.answerer = make(self.listener)
+        self._sources: dict[bytes, Control] = {}
         self._pending: set[asyncio.Task[bytes]] = set()
         bound.setblocking(False)  # noqa: FBT003 - its only argument
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
@@ -127,9 +133,7 @@ class Datagrams:
                 self._hold(answer, control, client)
         return BATCH
 
-    def _hold(
-        self, answer: asyncio.Task[bytes] | None, control: list[tuple[int, int, bytes]], client: tuple[str, int]
-    ) -> None:
+    def _hold(self, answer: asyncio.Task[bytes] | None, control: Control, client: tuple[str, int]) -> None:
         """Send an answer that is not there yet when it is, or count that there is to be none."""
         if answer is None:
             self._counters.silent.value += 1
@@ -137,18 +141,28 @@ class Datagrams:
         self._pending.add(answer)
         answer.add_done_callback(partial(self._finish, control, client))
 
-    def _finish(
-        self, control: list[tuple[int, int, bytes]], client: tuple[str, int], answer: asyncio.Task[bytes]
-    ) -> None:
+    def _finish(self, control: Control, client: tuple[str, int], answer: asyncio.Task[bytes]) -> None:
         self._pending.discard(answer)
         if not answer.cancelled() and answer.exception() is None:
             self._send(answer.result(), control, client)
 
-    def _send(self, octets: bytes, control: list[tuple[int, int, bytes]], client: tuple[str, int]) -> None:
+    def _send(self, octets: bytes, control: Control, client: tuple[str, int]) -> None:
         try:
-            self._socket.sendmsg((octets,), [_as_source(*item) for item in control], 0, client)
+            self._socket.sendmsg((octets,), self._from(control), 0, client)
         except OSError:
             self._counters.unsent.value += 1
+
+    def _from(self, control: Control) -> Control:
+        """Return what sends from the address that *control* says was sent to."""
+        if not control:
+            return control
+        told = control[0][2]
+        source = self._sources.get(told)
+        if source is None:
+            if len(self._sources) == _MOST_SOURCES:
+                self._sources.clear()
+            source = self._sources[told] = [_as_source(*item) for item in control]
+        return source
 
 
 def _as_source(level: int, kind: int, data: bytes) -> tuple[int, int, bytes]:
