@@ -49,10 +49,12 @@ class Reply:
         octets: See above.
         lease: How long the answer holds good.
         orders: What else it may be, if anything.
-        repeats: How often it was given again since that was told.
+        notes: Are told of that.
+        repeats: How often it was given again since they were told.
+        weight: About how many octets of memory it takes.
     """
 
-    __slots__ = ("lease", "notes", "octets", "orders", "repeats")
+    __slots__ = ("lease", "notes", "octets", "orders", "repeats", "weight")
 
     def __init__(self, octets: bytes, repeat: Repeat, again: Callable[[], bytes] | None) -> None:
         self.octets = octets
@@ -60,11 +62,7 @@ class Reply:
         self.notes = repeat.notes
         self.orders = None if again is None else Orders(octets, again)
         self.repeats = 0
-
-    @property
-    def weight(self) -> int:
-        """About how many octets of memory it takes."""
-        return _REPLY_OCTETS + len(self.octets) * (1 if self.orders is None else 1 + _ORDERS)
+        self.weight = _REPLY_OCTETS + len(octets) * (1 if again is None else 1 + _ORDERS)
 
 
 class Orders:
