@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
@@ -37,6 +38,26 @@ def write_questions(path: Path, questions: Iterable[tuple[str, str]]) -> Path:
     """Write names and types as dnsperf reads them."""
     path.write_text("".join(f"{name} {rtype}\n" for name, rtype in questions))
     return path
+
+
+def press_at_random(server: Server, questions: Path, seconds: float, change: str) -> Load:
+    """Ask *server* the *questions* for a time, no query in octets like another's; see `bench.randomized`.
+
+    Args:
+        server: The server.
+        questions: A file of `write_questions`.
+        seconds: How long.
+        change: What is random: ``case`` or ``cookie``.
+    """
+    command = [sys.executable, "-m", "bench.randomized", str(server.port), str(questions), str(seconds), change]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as client:
+        if client.stdout is not None:
+            client.stdout.readline()  # it is ready
+        before = server.cpu()
+        output, _ = client.communicate("\n", timeout=seconds + 60)
+        used = server.cpu() - before
+    completed, lost = map(int, output.split())
+    return Load(completed, lost, completed / seconds, 0.0, used / max(1, completed))
 
 
 def press(server: Server, questions: Path, seconds: float, *flags: str) -> Load:

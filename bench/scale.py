@@ -34,7 +34,9 @@ async def measure(name: str, server: ApiServer, client: Client, folder: Path, op
     """Start one server, then create Services and see how soon each resolves."""
     ports = {key: free_port() for key in ("port", "health", "ready", "metrics")}
     space, last = max(names(options.services))
-    with serving(name, write_corefile(server, ports), ports["port"], folder) as running:
+    corefile = folder / "Corefile"
+    corefile.write_text(write_corefile(server, ports))
+    with serving([*COMMANDS[name](), str(corefile)], ports["port"], folder) as running:
         ready = await asyncio.to_thread(running.wait_for, f"{last}.{space}.svc.cluster.local")
         peak = running.memory("VmHWM")
         created = [await create(client, running, f"new-{folder.name}-{n}") for n in range(options.created)]

@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -65,19 +65,16 @@ class Server:
 
 
 @contextmanager
-def serving(name: str, corefile: str, port: int, folder: Path) -> Iterator[Server]:
-    """Run the server *name* of `COMMANDS` under a Corefile until the block ends.
+def serving(command: Sequence[str], port: int, folder: Path) -> Iterator[Server]:
+    """Run a server until the block ends.
 
     Args:
-        name: Which.
-        corefile: The Corefile's text; it is to listen at *port* on 127.0.0.1.
+        command: What starts it; it is to listen at *port* on 127.0.0.1.
         port: See there.
-        folder: Where to write the Corefile and the log.
+        folder: Where to write its log.
     """
-    path = folder / f"{name}.Corefile"
-    path.write_text(corefile)
-    with (folder / f"{name}.log").open("wb") as log:
-        process = subprocess.Popen([*COMMANDS[name](), str(path)], stdout=log, stderr=log)
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log)
         try:
             yield Server(process, port)
         finally:
