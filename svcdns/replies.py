@@ -137,8 +137,9 @@ class Replies:
     def recollect(self, octets: bytes) -> bytes | None:
         """Answer a query whose octets were known long ago, or tell of what can be given no more."""
         reply = self._by_octets.find(octets[ID_SIZE:])
-        if reply is not None and reply.lease.until <= self._now:
-            self._settle(reply)
+        if reply is None:
+            return None
+        self._settle(reply)
         return self.recall(octets)
 
     def respell(self, octets: bytes, asked: Hashable, question: bytes) -> bytes | None:

@@ -34,6 +34,9 @@ _LONGEST_REMEMBERED = 512
 _LONGEST_GIVEN_AGAIN = 4096
 _TRANSFERS = frozenset({Rtype.AXFR, Rtype.IXFR})
 _NOT_OURS = ExtendedError(Ede.NOT_AUTHORITATIVE)
+_KEEPALIVE = edns.keepalive(IDLE)
+"""Tells a TCP client how long it may stay idle (RFC 7828)."""
+
 _SEEN = wire.RD | wire.AD | wire.CD
 
 REFUSED = Response(Rcode.REFUSED, ede=_NOT_OURS)
@@ -214,12 +217,12 @@ class Responder:
         if refused is not None or route is None:
             self._drop(self._query(envelope, octets, client, ROOT), refused or REFUSED)
             return self._exchange(envelope, route).write(refused or REFUSED)
-        exchange = self._exchange(envelope, route)
-        asked = _asked(envelope, exchange, len(octets))
+        asked = _asked(envelope, len(octets))
         if envelope.trailing:
             self._counters.trailing.value += 1
         elif (spelled := self._replies.respell(octets, asked, envelope.question)) is not None:
             return spelled
+        exchange = self._exchange(envelope, route)
         waiting = route.handler(self._query(envelope, octets, client, route.zone))
         try:
             yielded = waiting.send(None)
@@ -240,8 +243,7 @@ class Responder:
         """Say what the answer to a query must keep to."""
         payload = _payload(envelope)
         limit = wire.MAX_MESSAGE if self._tcp else min(payload, edns.PAYLOAD)
-        keepalive = self._tcp and envelope.opt is not None and edns.OPTION_KEEPALIVE in envelope.opt.options
-        options = edns.keepalive(IDLE) if keepalive else b""  # how long the client may stay idle (RFC 7828)
+        options = _KEEPALIVE if self._tcp and _asks_for_keepalive(envelope.opt) else b""
         return Exchange(envelope, limit, route is not None and route.recursive, options)
 
     def _query(self, envelope: wire.Envelope, octets: bytes, client: tuple[str, int], zone: Name) -> Query:
@@ -269,10 +271,16 @@ def _payload(envelope: wire.Envelope) -> int:
     return edns.SMALLEST_PAYLOAD if envelope.opt is None else max(edns.SMALLEST_PAYLOAD, envelope.opt.payload)
 
 
-def _asked(envelope: wire.Envelope, exchange: Exchange, size: int) -> Hashable:
+def _asks_for_keepalive(opt: edns.Opt | None) -> bool:
+    return opt is not None and edns.OPTION_KEEPALIVE in opt.options
+
+
+def _asked(envelope: wire.Envelope, size: int) -> Hashable:
     """Return all that the answer to a query, or what is counted of it, may depend on, but its id and letter case."""
-    opt = None if envelope.opt is None else (envelope.opt.do, envelope.opt.payload)
-    return envelope.name, envelope.rtype, envelope.flags & _SEEN, opt, exchange.options, size
+    name, rtype, flags, opt = envelope.name, envelope.rtype, envelope.flags & _SEEN, envelope.opt
+    if opt is None:
+        return name, rtype, flags, size
+    return name, rtype, flags, size, opt.do, opt.payload, _asks_for_keepalive(opt)
 
 
 def _refusal(envelope: wire.Envelope, route: Route | None) -> Response | None:

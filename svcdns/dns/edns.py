@@ -68,16 +68,16 @@ def parse(octets: bytes, position: int) -> tuple[Opt, int]:
 
 
 def _option_codes(octets: bytes, position: int, end: int) -> tuple[int, ...]:
-    codes: list[int] = []
+    codes: tuple[int, ...] = ()
     while position < end:
-        if position + 4 > end or len(codes) == _MOST_OPTIONS:
+        if position + _OPTION.size > end or len(codes) == _MOST_OPTIONS:
             raise WireError("the EDNS options do not fill the OPT record, or are too many")
         code, length = _OPTION.unpack_from(octets, position)
-        codes.append(code)
-        position += 4 + length
+        codes += (code,)
+        position += _OPTION.size + length
     if position != end:
         raise WireError("an EDNS option ends beyond the OPT record")
-    return tuple(codes)
+    return codes
 
 
 def build(rcode: int, options: bytes = b"", *, do: bool = False) -> bytes:
