@@ -164,7 +164,7 @@ def _see_all(handle: Handle) -> Handle:
 
     async def see(query: Query, rest: Handler) -> Response:
         response = await handle(query, rest)
-        return response if response.repeat is None else response._replace(repeat=None)
+        return response if response.repeat is None else response.repeatable(None)
 
     return see
 

@@ -17,10 +17,11 @@ dropped, and before metrics are shown.
 
 import asyncio
 from collections.abc import Callable, Hashable, Iterator
+from functools import partial
 from random import random
 from typing import Generic, TypeVar
 
-from svcdns.dns.message import Repeat
+from svcdns.dns.message import Lease, Repeat, Response
 
 K = TypeVar("K", bound=Hashable)
 
@@ -37,13 +38,17 @@ _RESPELLED = 16
 _PORTION = 512
 
 
+Write = Callable[[Response], bytes]
+"""Writes an answer to the query at hand, without its id."""
+
+
 class Reply:
     """An answer that may be given again.
 
     Args:
         octets: The message without its id.
         repeat: How it may be given again.
-        again: Makes octets that are as good; without it, they are always the same.
+        write: Writes the same answer, or one as good, without its id; it is neither renewed nor ordered without.
 
     Attributes:
         octets: See above.
@@ -54,15 +59,28 @@ class Reply:
         weight: About how many octets of memory it takes.
     """
 
-    __slots__ = ("lease", "notes", "octets", "orders", "repeats", "weight")
+    __slots__ = ("_renew", "lease", "notes", "octets", "orders", "repeats", "weight")
 
-    def __init__(self, octets: bytes, repeat: Repeat, again: Callable[[], bytes] | None) -> None:
+    def __init__(self, octets: bytes, repeat: Repeat, write: Write | None = None) -> None:
         self.octets = octets
-        self.lease = repeat.lease
-        self.notes = repeat.notes
-        self.orders = None if again is None else Orders(octets, again)
+        self.lease, renew, again, self.notes = repeat
+        self._renew = None if renew is None or write is None else partial(_rewrite, renew, write)
+        self.orders = None if again is None or write is None else Orders(octets, again, write)
         self.repeats = 0
-        self.weight = _REPLY_OCTETS + len(octets) * (1 if again is None else 1 + _ORDERS)
+        self.weight = _REPLY_OCTETS + len(octets) * (1 if self.orders is None else 1 + _ORDERS)
+
+    def renew(self) -> bool:
+        """Begin another lease, and tell whether there was one to be had."""
+        renewed = None if self._renew is None else self._renew()
+        if renewed is None:
+            return False
+        self.octets, self.lease = renewed
+        return True
+
+
+def _rewrite(renew: Callable[[], Response | None], write: Write) -> tuple[bytes, Lease] | None:
+    response = renew()
+    return None if response is None or response.repeat is None else (write(response), response.repeat.lease)
 
 
 class Orders:
@@ -72,14 +90,16 @@ class Orders:
 
     Args:
         octets: The first.
-        make: Makes another.
+        again: Makes another answer.
+        write: Writes it.
     """
 
-    __slots__ = ("_kept", "_make")
+    __slots__ = ("_again", "_kept", "_write")
 
-    def __init__(self, octets: bytes, make: Callable[[], bytes]) -> None:
+    def __init__(self, octets: bytes, again: Callable[[], Response], write: Write) -> None:
         self._kept = [octets]
-        self._make = make
+        self._again = again
+        self._write = write
 
     def draw(self) -> bytes:
         """Return one of them."""
@@ -87,7 +107,7 @@ class Orders:
         place = int(random() * (_ORDERS + 1))  # noqa: S311 - no secret
         if place < len(kept):
             return kept[place]
-        made = self._make()
+        made = self._write(self._again())
         if len(kept) < _ORDERS:
             kept.append(made)
         else:
@@ -135,12 +155,9 @@ class Replies:
         return octets[:ID_SIZE] + reply.orders.draw()
 
     def recollect(self, octets: bytes) -> bytes | None:
-        """Answer a query whose octets were known long ago, or tell of what can be given no more."""
+        """Answer a query whose octets were known long ago, or whose answer can be renewed."""
         reply = self._by_octets.find(octets[ID_SIZE:])
-        if reply is None:
-            return None
-        self._settle(reply)
-        return self.recall(octets)
+        return self.recall(octets) if reply is not None and self._holds(reply) else None
 
     def respell(self, octets: bytes, asked: Hashable, question: bytes) -> bytes | None:
         """Answer a query whose question is known, though not in these octets.
@@ -151,18 +168,13 @@ class Replies:
             question: The question as it was sent.
         """
         reply = self._by_question.find(asked)
-        if reply is None:
-            return None
-        if reply.lease.until <= self._now:
-            self._settle(reply)
-            return None
-        if reply.orders is not None:
+        if reply is None or reply.orders is not None or not self._holds(reply):
             return None
         reply.repeats += 1
         before, behind = reply.octets[:FLAGS_AND_COUNTS], reply.octets[FLAGS_AND_COUNTS + len(question) :]
         spelled = before + question + behind
         if reply.repeats % _RESPELLED == 0:  # those that never come again must not drive out all others
-            self._by_octets.put(octets[ID_SIZE:], Reply(spelled, Repeat(reply.lease, None, reply.notes), None))
+            self._by_octets.put(octets[ID_SIZE:], Reply(spelled, Repeat(reply.lease, notes=reply.notes)))
         return octets[:ID_SIZE] + spelled
 
     def remember(self, octets: bytes, asked: Hashable, reply: Reply) -> None:
@@ -177,6 +189,13 @@ class Replies:
                 self._settle(reply)
             if number % _PORTION == 0:
                 await asyncio.sleep(0)
+
+    def _holds(self, reply: Reply) -> bool:
+        """Tell whether *reply* holds good, renewed if need be; if not, tell who must know before the chain is asked."""
+        if reply.lease.until > self._now or reply.renew():
+            return True
+        self._settle(reply)
+        return False
 
     def _settle(self, reply: Reply) -> None:
         """Tell how often *reply* was given again."""

@@ -145,9 +145,9 @@ class Exchange(NamedTuple):
         """Write *response*."""
         return wire.encode(self.envelope, response, self.limit, ra=self.ra, options=self.options)
 
-    def write_again(self, again: Callable[[], Response]) -> bytes:
-        """Write what *again* makes, without an id."""
-        return self.write(again())[ID_SIZE:]
+    def write_again(self, response: Response) -> bytes:
+        """Write *response* without an id."""
+        return self.write(response)[ID_SIZE:]
 
 
 class Responder:
@@ -235,8 +235,7 @@ class Responder:
         written = exchange.write(response)
         repeat = None if exchange.envelope.trailing else response.repeat
         if repeat is not None and len(octets) <= _LONGEST_REMEMBERED and len(written) <= _LONGEST_GIVEN_AGAIN:
-            again = None if repeat.again is None else partial(exchange.write_again, repeat.again)
-            self._replies.remember(octets, asked, Reply(written[ID_SIZE:], repeat, again))
+            self._replies.remember(octets, asked, Reply(written[ID_SIZE:], repeat, exchange.write_again))
         return written
 
     def _exchange(self, envelope: wire.Envelope, route: Route | None) -> Exchange:

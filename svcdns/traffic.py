@@ -140,7 +140,7 @@ class Traffic:
         repeat = response.repeat
         if repeat is None:
             return response
-        return response._replace(repeat=repeat._replace(notes=(*repeat.notes, row.note(kind))))
+        return response.repeatable(repeat.noted(row.note(kind)))
 
     def count_dropped(self, query: Query, response: Response) -> None:
         """Count a query that reached no server block."""

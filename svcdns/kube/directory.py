@@ -28,7 +28,10 @@ UNREAD = Node({})
 """Stands for what nobody can tell, since the API server does not let us list what it is made of."""
 
 EVERY_CHANGE: Key = ("", "")
-"""What names depend on that several Services, or none, have a part in."""
+"""What names depend on that several Services, or something else, have a part in."""
+
+NO_CHANGE: Key = ("", ".")
+"""What names depend on that no Service has a part in."""
 
 
 class Pods(Enum):
@@ -75,14 +78,14 @@ class Found(NamedTuple):
 
     Attributes:
         node: What stands there; None where nothing does, `UNREAD` where nobody can tell.
-        key: The Service that it depends on, or `EVERY_CHANGE`; None where it is not worth to be kept.
+        key: The Service that it depends on, `EVERY_CHANGE` or `NO_CHANGE`; None where it is not worth to be kept.
     """
 
     node: Node | None
     key: Key | None = None
 
 
-_NOTHING = Found(None)
+_NEVER = Found(None, NO_CHANGE)
 
 
 class Directory:
@@ -128,7 +131,7 @@ class Directory:
                 return self._look_up_service(name, namespace.decode("latin-1"), below)
             case [b"pod", namespace, *below] if self._options.pods is not Pods.DISABLED:
                 return self._look_up_pod(name, namespace.decode("latin-1"), below)
-        return _NOTHING
+        return _NEVER
 
     def take_in(self, touched: Iterable[Key] | None) -> None:
         """Take in which Services changed; None where all may have."""
@@ -144,18 +147,18 @@ class Directory:
     def _look_up_service(self, name: Name, namespace: str, below: Sequence[bytes]) -> Found:
         """Find what *below*, labels from right to left, leads to in the Services of a namespace."""
         if not self._exposed(namespace):
-            return _NOTHING
+            return _NEVER
         if not below:
             return Found(EMPTY, EVERY_CHANGE)
         key = (namespace, below[0].decode("latin-1"))
         service = self._cluster.services.get(key)
         if service is None:
-            return _NOTHING
+            return Found(None, key)
         slices = self._cluster.slices.of(key)
         if Kind.ENDPOINT_SLICE in self.unread and self._needs_slices(service, below):
             return Found(UNREAD)
         if self._ignores(service, slices):
-            return _NOTHING
+            return Found(None, key)
         match below:
             case [_]:
                 return Found(self._publisher.publish_service(name, service, slices), key)
@@ -164,22 +167,22 @@ class Directory:
             case [_, protocol, port]:
                 wanted = PortFilter.from_labels(port, protocol)
                 return Found(self._publisher.publish_port(name, wanted, service, slices), key)
-        return _NOTHING
+        return Found(None, key)
 
     def _look_up_pod(self, name: Name, namespace: str, below: Sequence[bytes]) -> Found:
         """Find a Pod's name in a namespace: the namespace itself and names right below it are all there is."""
         if not self._exposed(namespace) or len(below) > 1:
-            return _NOTHING
+            return _NEVER
         if not below:
             return Found(EMPTY, EVERY_CHANGE)
         address = parse_address_label(below[0])
         if address is None:
-            return _NOTHING
+            return _NEVER
         if self._options.pods is Pods.VERIFIED:
             if Kind.POD in self.unread:
                 return Found(UNREAD)
             if all(pod.key[0] != namespace for pod in self._cluster.pods.at(address)):
-                return _NOTHING
+                return Found(None, EVERY_CHANGE)
         return Found(self._publisher.publish_pod(name, address))
 
     def _look_up_address(self, name: Name) -> Node | None:

@@ -2,20 +2,22 @@
 
 What stands at a name is kept until the objects behind it change, so the answer to a question asked before costs two
 dictionary look-ups. No answer is older than the last event that the cluster took in: revisions are compared before.
-Each answer has a lease: that of what is kept under its name, or else that of the zone's version, which any change ends.
+Each answer has a lease: that of what is kept under its name, or that of the zone's version, which any change ends. A
+denial has the SOA of that version in it, so it has such a lease, and is renewed while there still is nothing.
 
 Source: RFC 1034 section 4.3.2, RFC 2308, RFC 6604.
 """
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from functools import partial
 
 from svcdns.dns.message import ENDED, Ede, ExtendedError, Lease, Rcode, Repeat, Response
 from svcdns.dns.name import ROOT, Name, parent
 from svcdns.dns.records import RRset, Rtype
-from svcdns.dns.zone import Node, Zone
+from svcdns.dns.zone import Zone
 from svcdns.kube.cluster import Cluster
 from svcdns.kube.directory import EVERY_CHANGE, UNREAD, Directory, Options
+from svcdns.kube.memo import Chase, Entry, Memo
 from svcdns.kube.objects import Key, Kind
 from svcdns.kube.reverse import is_reverse
 from svcdns.kube.schema import make_soa
@@ -25,46 +27,17 @@ PLUGIN = "kubernetes"
 MAX_LINKS = 8
 """How many CNAMEs are followed inside a zone."""
 
-MEMO_OCTETS = 32 * 2**20
-"""About how much memory kept answers may take; beyond it, all are forgotten."""
+PRESENT_OCTETS = 32 * 2**20
+"""About how much memory is there for what stands at names."""
 
-MEMO_ABSENT = 4096
-"""How many names that do not exist are remembered, until the next change at most."""
-
-_ENTRY_OCTETS = 1500
-_RRSET_OCTETS = 300
-_RECORD_OCTETS = 60
+ABSENT_OCTETS = 8 * 2**20
+"""About how much is there for names that do not exist: search lists ask for the same ones again and again."""
 
 _DISPENSABLE = frozenset({Kind.ENDPOINT_SLICE, Kind.POD})
 _TRANSFERS = frozenset({Rtype.AXFR, Rtype.IXFR})
 _ADDRESS_TYPES = frozenset({Rtype.A, Rtype.AAAA})
 _ALIAS_TYPES = frozenset({Rtype.CNAME, Rtype.ANY})
 _REFUSED = Response(Rcode.REFUSED, plugin=PLUGIN)
-
-
-class Chase(NamedTuple):
-    """An answer that lacks what others know.
-
-    Attributes:
-        links: The CNAMEs from the question on.
-        target: Where the last of them leads.
-    """
-
-    links: tuple[RRset, ...]
-    target: Name
-
-
-class _Entry:
-    """What is kept under a name: its node, and by type the answers made of it."""
-
-    __slots__ = ("answers", "lease", "node", "octets", "zone")
-
-    def __init__(self, node: Node, zone: Name) -> None:
-        self.answers: dict[int, Response | Chase] = {}
-        self.lease = Lease()
-        self.node = node
-        self.octets = _ENTRY_OCTETS
-        self.zone = zone
 
 
 class View:
@@ -85,15 +58,13 @@ class View:
         self._late: frozenset[Kind] = frozenset()
         self._lease = Lease()
         self._zones: dict[Name, Zone] = {}
-        self._memo: dict[Name, _Entry] = {}
-        self._kept: dict[Key, list[Name]] = {}
-        self._octets = 0
-        self._absent: dict[Name, Response] = {}
+        self._present = Memo(PRESENT_OCTETS)
+        self._absent = Memo(ABSENT_OCTETS)
 
     def find(self, name: Name, rtype: int) -> Response | Chase | None:
         """Answer a question; None where it is for the rest of the chain."""
         self.refresh()
-        entry = self._memo.get(name)
+        entry = self._present.get(name)
         if entry is not None:
             found = entry.answers.get(rtype)
             if found is not None:
@@ -120,57 +91,65 @@ class View:
         self._lease.until = ENDED
         self._lease = Lease()
         self._zones.clear()
-        self._absent.clear()
-        if touched is None:
-            self._forget_all()
-            return
-        for key in (EVERY_CHANGE, *touched):
-            for name in self._kept.pop(key, ()):
-                entry = self._memo.pop(name)
-                entry.lease.until = ENDED
-                self._octets -= entry.octets
+        for memo in (self._present, self._absent):
+            if touched is None:
+                memo.clear()
+            else:
+                memo.forget((EVERY_CHANGE, *touched))
 
-    def _find(self, name: Name, rtype: int, entry: _Entry | None) -> Response | Chase | None:
+    def _find(self, name: Name, rtype: int, entry: Entry | None) -> Response | Chase | None:
         """Answer a question whose answer is not kept under its name."""
         if rtype in _TRANSFERS and self._apex(name) is not None:
             return _REFUSED
-        absent = self._absent.get(name)
-        if absent is not None:
-            return absent
+        if entry is None:
+            entry = self._absent.get(name)
         apex = self._apex(name) if entry is None else entry.zone
         if apex is None:
             return None
         zone = self._zone(apex)
         if self._late:
             return self._fail(name, zone, self._late)
-        if entry is None:
-            found = self._directory.look_up(name, zone)
-            if found.node is UNREAD:
-                return self._fail(name, zone, self._directory.unread)
-            if found.node is None:
-                return None if self._options.falls_through(name) else self._deny(name, zone)
-            entry = _Entry(found.node, apex)
-            if found.key is not None:
-                self._keep(name, entry, found.key)
+        if entry is not None:
+            return self._answer(name, rtype, entry, zone)
+        found = self._directory.look_up(name, zone)
+        if found.node is UNREAD:
+            return self._fail(name, zone, self._directory.unread)
+        if found.node is None and self._options.falls_through(name):
+            return None
+        entry = Entry(found.node, apex)
+        if found.key is not None:
+            self._keep(name, entry, found.key)
         return self._answer(name, rtype, entry, zone)
 
-    def _answer(self, name: Name, rtype: int, entry: _Entry, zone: Zone) -> Response | Chase:
-        """Answer from a node and keep the answer, but NODATA, which is one and the same for the whole zone."""
+    def _answer(self, name: Name, rtype: int, entry: Entry, zone: Zone) -> Response | Chase:
+        """Answer from what stands at a name; what depends on nothing else is kept with it."""
+        if entry.node is None:
+            return self._lend(zone.nxdomain, entry)
         alias = entry.node.get(Rtype.CNAME)
         if alias is None or rtype in _ALIAS_TYPES:
             answer: Response | Chase = zone.answer(entry.node, rtype)
         else:
             answer = self._follow(alias.rrset, rtype, zone)
-        if answer is not zone.nodata and self._memo.get(name) is entry:
+        if answer is zone.nodata:
+            return self._lend(zone.nodata, entry)
+        if self._present.get(name) is entry:
             if isinstance(answer, Response):
-                answer = answer._replace(repeat=Repeat(entry.lease))
-            entry.answers[rtype] = answer
-            octets = _weigh(answer)
-            entry.octets += octets
-            self._octets += octets
-            if self._octets > MEMO_OCTETS:
-                self._forget_all()
+                answer = answer.repeatable(Repeat(entry.lease))
+            self._present.add(name, entry, rtype, answer)
         return answer
+
+    def _lend(self, denial: Response, entry: Entry) -> Response:
+        """Let a denial be renewed as long as what *entry* says holds good."""
+        if entry.denial is None or entry.denial[0] is not self._lease:
+            entry.denial = self._lease, denial.repeatable(Repeat(self._lease, partial(self._renew, entry)))
+        return entry.denial[1]
+
+    def _renew(self, entry: Entry) -> Response | None:
+        """Return the denial of the zone's current version."""
+        if entry.lease.until == ENDED:
+            return None
+        zone = self._zone(entry.zone)
+        return zone.nxdomain if entry.node is None else zone.nodata
 
     def _follow(self, alias: RRset, rtype: int, zone: Zone) -> Response | Chase:
         """Follow CNAMEs through a zone. A loop ends the chain, and so does what comes after too many links.
@@ -195,13 +174,6 @@ class View:
                 return last._replace(answer=(*links, *last.answer))
             alias = further.rrset
         return zone.nodata._replace(answer=tuple(links), authority=())
-
-    def _deny(self, name: Name, zone: Zone) -> Response:
-        """Answer that *name* does not exist, and remember it: search lists ask for such names again and again."""
-        if len(self._absent) == MEMO_ABSENT:
-            self._absent.clear()
-        self._absent[name] = zone.nxdomain
-        return zone.nxdomain
 
     def _fail(self, name: Name, zone: Zone, kinds: frozenset[Kind]) -> Response | None:
         """Answer what cannot be told without *kinds*; what an address is called, others may know."""
@@ -230,26 +202,12 @@ class View:
             zone = self._zones[apex] = Zone(soa, PLUGIN, self._lease)
         return zone
 
-    def _keep(self, name: Name, entry: _Entry, key: Key) -> None:
+    def _keep(self, name: Name, entry: Entry, key: Key) -> None:
         """Keep *entry* until what it depends on changes: behind a CNAME inside the cluster, that may be anything."""
+        if entry.node is None:
+            self._absent.keep(name, entry, key)
+            return
         alias = entry.node.get(Rtype.CNAME)
         if alias is not None and self._apex(Name(alias.rrset.rdatas[0])) is not None:
             key = EVERY_CHANGE
-        self._memo[name] = entry
-        self._kept.setdefault(key, []).append(name)
-        self._octets += entry.octets
-
-    def _forget_all(self) -> None:
-        for entry in self._memo.values():
-            entry.lease.until = ENDED
-        self._memo.clear()
-        self._kept.clear()
-        self._octets = 0
-
-
-def _weigh(answer: Response | Chase) -> int:
-    """Return about how many octets of memory *answer* takes."""
-    rrsets = answer.links if isinstance(answer, Chase) else (*answer.answer, *answer.additional)
-    return _RRSET_OCTETS + sum(
-        _RRSET_OCTETS + len(rrset.rdatas) * _RECORD_OCTETS + 2 * len(rrset.octets) for rrset in rrsets
-    )
+        self._present.keep(name, entry, key)

@@ -97,7 +97,7 @@ class LoadBalance(Plugin):
         if additional:
             additional = self._order_all(additional)
         if repeat is not None:
-            repeat = repeat._replace(again=partial(self._reorder, response._replace(repeat=None)))
+            repeat = repeat._replace(again=partial(self._reorder, response.repeatable(None)))
         # Half the time of _replace.
         return Response(rcode, answer, authority, additional, aa, ad, ede, plugin, error, repeat)
 

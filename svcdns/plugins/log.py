@@ -118,7 +118,7 @@ class Log(Plugin):
             if rule.takes(query.name):
                 if classify(response) in rule.classes:
                     self._write(rule, Exchange(query, response, self._clock() - began, self._recursive()))
-                    return response if response.repeat is None else response._replace(repeat=None)
+                    return response if response.repeat is None else response.repeatable(None)
                 break
         return response
 

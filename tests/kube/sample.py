@@ -14,8 +14,9 @@ from svcdns.dns.records import CLASS_IN, Rtype
 from svcdns.kube.cluster import Cluster, new_store
 from svcdns.kube.decode import from_plain
 from svcdns.kube.directory import Options
+from svcdns.kube.memo import Chase
 from svcdns.kube.objects import Kind, octets
-from svcdns.kube.view import Chase, View
+from svcdns.kube.view import View
 
 ZONE = "cluster.local."
 ZONES = (from_text(ZONE), from_text("in-addr.arpa."), from_text("ip6.arpa."))

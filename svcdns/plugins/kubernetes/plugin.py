@@ -12,8 +12,9 @@ from svcdns.corefile import Directive
 from svcdns.dns.message import Query, Rcode, Response
 from svcdns.dns.name import Name, to_text
 from svcdns.kube.cluster import Cluster
+from svcdns.kube.memo import Chase
 from svcdns.kube.schema import name_service
-from svcdns.kube.view import PLUGIN, Chase, View
+from svcdns.kube.view import PLUGIN, View
 from svcdns.plugins.kubernetes.config import Folders, Settings, read_settings
 from svcdns.plugins.kubernetes.sources import Source, open_source
 
@@ -56,7 +57,7 @@ class Kubernetes(Plugin):
             return await self._chase(query, found)
         response = await rest(query)
         fell_through = response.repeat is not None and self._view.covers(query.name)
-        return response._replace(repeat=None) if fell_through else response
+        return response.repeatable(None) if fell_through else response
 
     def refresh(self) -> None:
         """End the leases of answers that a change in the cluster touched."""

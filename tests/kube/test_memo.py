@@ -1,0 +1,59 @@
+from collections.abc import Iterator
+
+import pytest
+
+from svcdns.dns.message import ENDED, Response
+from svcdns.dns.name import Name, from_text
+from svcdns.dns.records import RRset, Rtype
+from svcdns.dns.zone import EMPTY, Node
+from svcdns.kube.memo import Entry, Memo
+
+ZONE = from_text("cluster.local.")
+KEY = ("default", "web")
+
+
+def names(count: int) -> Iterator[Name]:
+    return (from_text(f"s{number}.default.svc.cluster.local.") for number in range(count))
+
+
+def answer(name: Name) -> Response:
+    return Response(answer=(RRset(name, Rtype.A, 5, [bytes(4)]),))
+
+
+@pytest.mark.parametrize("node", [EMPTY, None])
+def test_it_takes_no_more_room_than_there_is(node: Node | None) -> None:
+    memo = Memo(100_000)
+    most = 0
+    for name in names(1000):
+        entry = Entry(node, ZONE)
+        memo.keep(name, entry, KEY)
+        memo.add(name, entry, Rtype.A, answer(name))
+        most = max(most, len(memo))
+        assert memo.get(name) is entry or len(memo) == 0
+    assert 30 < most < 200
+
+
+def test_the_lease_of_an_entry_lasts_until_it_is_forgotten() -> None:
+    memo = Memo(100_000)
+    kept = {key: Entry(EMPTY, ZONE) for key in (KEY, ("default", "db"), ("prod", "web"))}
+    for name, (key, entry) in zip(names(3), kept.items(), strict=True):
+        assert entry.lease.until == ENDED
+        memo.keep(name, entry, key)
+    memo.forget([KEY, ("nobody", "nothing")])
+    assert [entry.lease.until > 0 for entry in kept.values()] == [False, True, True]
+    memo.clear()
+    assert [entry.lease.until > 0 for entry in kept.values()] == [False, False, False]
+    assert len(memo) == 0
+
+
+def test_an_answer_is_kept_only_with_an_entry_that_is() -> None:
+    memo = Memo(100_000)
+    (name,) = names(1)
+    entry = Entry(EMPTY, ZONE)
+    memo.add(name, entry, Rtype.A, answer(name))
+    assert memo.get(name) is None
+    memo.keep(name, entry, KEY)
+    memo.forget([KEY])
+    memo.add(name, entry, Rtype.A, answer(name))
+    assert memo.get(name) is None
+    assert entry.answers == {}
