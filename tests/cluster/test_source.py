@@ -1,52 +1,24 @@
 """A real API server as the source of Services: what happens there arrives here, whatever happens in between."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator
+from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import pytest
 
-from svcdns.kube.api.config import ApiConfig, Pace
-from svcdns.kube.api.source import ApiSource
-from svcdns.kube.cluster import Cluster
-from svcdns.kube.objects import Kind
-from svcdns.metrics import Metrics
+from svcdns.kube.api.config import Pace
+from svcdns.kube.objects import Key, Kind
 from tests.cluster.apiserver import ApiServer, Client, Object, endpoint_slice, namespace, service
+from tests.kube.api import following
+from tests.kube.api.following import KINDS, Following
 
 pytestmark = pytest.mark.programs
 
-KINDS = (Kind.SERVICE, Kind.ENDPOINT_SLICE, Kind.NAMESPACE)
+followed = partial(following.following, pace=Pace())
+until = partial(following.until, pause=0.001)
 _numbers = count()
-
-
-class Following(NamedTuple):
-    """A cluster that a source keeps current."""
-
-    cluster: Cluster
-    source: ApiSource
-    metrics: Metrics
-
-    def held(self, kind: Kind = Kind.SERVICE) -> set[tuple[str, str]]:
-        """Return namespace and name of each object of a kind."""
-        return set(self.cluster.store(kind).keys())
-
-    def versions(self, kind: Kind) -> dict[tuple[str, str], str]:
-        """Return the resource version of each object of a kind."""
-        return {found.key: found.version for found in self.cluster.store(kind).values()}
-
-    def value(self, series: str) -> float:
-        """Return the value of a series, written as in the metrics page."""
-        lines = self.metrics.expose().splitlines()
-        return next((float(line.rpartition(" ")[2]) for line in lines if line.startswith(series + " ")), 0.0)
-
-    async def until(self, condition: Callable[[], Any], seconds: float = 20.0) -> None:
-        """Let time pass until a condition holds."""
-        async with asyncio.timeout(seconds):
-            while not condition():  # noqa: ASYNC110 - nobody tells when a cluster changes
-                await asyncio.sleep(0.001)
 
 
 class Wire:
@@ -106,24 +78,6 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
     writer.close()
 
 
-@asynccontextmanager
-async def following(
-    kubeconfig: Path | None = None, *kinds: Kind, pace: Pace | None = None, **config: Any
-) -> AsyncIterator[Following]:
-    """Follow the API server while the block lasts."""
-    chosen = kinds or KINDS
-    cluster, metrics = Cluster(chosen, lambda: 1.7e9), Metrics()
-    written = ApiConfig(chosen, kubeconfig=str(kubeconfig or ""), **config)
-    source = ApiSource(written, cluster, metrics, pace=pace)
-    running = asyncio.create_task(source.run())
-    try:
-        yield Following(cluster, source, metrics)
-        assert not running.done()
-    finally:
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
-
-
 @pytest.fixture
 async def space(client: Client) -> str:
     """Create a namespace of the test's own."""
@@ -145,10 +99,10 @@ async def arrives(follows: Following, client: Client, obj: Object) -> None:
     """Create a Service and wait until it is here."""
     await client.create(obj)
     key = (obj["metadata"]["namespace"], obj["metadata"]["name"])
-    await follows.until(lambda: key in follows.held())
+    await until(lambda: key in follows.held())
 
 
-async def listed_versions(client: Client, path: str) -> dict[tuple[str, str], str]:
+async def listed_versions(client: Client, path: str) -> dict[Key, str]:
     """Return the resource version of each object that the API server has."""
     items = (await client.ask("GET", path))["items"]
     metas = [item["metadata"] for item in items]
@@ -156,25 +110,25 @@ async def listed_versions(client: Client, path: str) -> dict[tuple[str, str], st
 
 
 async def test_what_happens_in_the_api_arrives(api: ApiServer, client: Client, space: str) -> None:
-    async with following(api.write_kubeconfig()) as follows:
-        await follows.until(lambda: not follows.cluster.pending)
+    async with followed(kubeconfig=str(api.write_kubeconfig())) as follows:
+        await following.synced(follows)
         await arrives(follows, client, service("web", space, clusterIP="None"))
         await client.create(endpoint_slice("web-1", "web", "10.244.0.5", namespace=space))
-        await follows.until(lambda: follows.cluster.slices.of((space, "web")))
+        await until(lambda: follows.cluster.slices.of((space, "web")))
         await client.apply(endpoint_slice("web-1", "web", "10.244.0.6", "10.244.0.7", namespace=space))
-        await follows.until(lambda: len(follows.cluster.slices.of((space, "web"))[0].addresses) == 2)
+        await until(lambda: len(follows.cluster.slices.of((space, "web"))[0].addresses) == 2)
         await client.delete(endpoint_slice("web-1", "web", namespace=space))
         await client.delete(service("web", space))
-        await follows.until(lambda: not follows.cluster.slices.of((space, "web")))
-        await follows.until(lambda: (space, "web") not in follows.held())
+        await until(lambda: not follows.cluster.slices.of((space, "web")))
+        await until(lambda: (space, "web") not in follows.held())
         assert ("", space) in follows.held(Kind.NAMESPACE)
 
 
 async def test_all_is_streamed_and_is_what_the_api_server_has(api: ApiServer, client: Client, space: str) -> None:
     for number in range(30):
         await client.create(service(f"s{number}", space))
-    async with following(api.write_kubeconfig()) as follows:
-        await follows.until(lambda: not follows.cluster.pending)
+    async with followed(kubeconfig=str(api.write_kubeconfig())) as follows:
+        await following.synced(follows)
         assert follows.versions(Kind.SERVICE) == await listed_versions(client, "/api/v1/services")
         assert follows.versions(Kind.NAMESPACE) == await listed_versions(client, "/api/v1/namespaces")
         host = f"127.0.0.1:{api.port}"
@@ -193,21 +147,23 @@ async def test_selectors_choose(api: ApiServer, client: Client, space: str) -> N
         pod = {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": spec}
         await client.create(pod)
         await client.patch(pod, {"status": {"phase": phase, "podIP": "10.244.1.9"}}, "status")
-    kubeconfig = api.write_kubeconfig()
-    async with following(kubeconfig, *Kind, labels="tier in (a, c),!gone", namespace_labels="x=y") as follows:
-        await follows.until(lambda: not follows.cluster.pending)
+    kubeconfig = str(api.write_kubeconfig())
+    async with followed(
+        "", *Kind, kubeconfig=kubeconfig, labels="tier in (a, c),!gone", namespace_labels="x=y"
+    ) as follows:
+        await following.synced(follows)
         assert follows.held() == {(space, "yes")}
         assert follows.held(Kind.POD) == {(space, "runs")}
         assert follows.held(Kind.NAMESPACE) == set()
         await client.patch(service("bare", space), {"metadata": {"labels": {"tier": "c"}}})
-        await follows.until(lambda: follows.held() == {(space, "yes"), (space, "bare")})
+        await until(lambda: follows.held() == {(space, "yes"), (space, "bare")})
         await client.patch(service("yes", space), {"metadata": {"labels": {"gone": "soon"}}})
-        await follows.until(lambda: follows.held() == {(space, "bare")})
+        await until(lambda: follows.held() == {(space, "bare")})
 
 
 async def test_an_audit_of_a_real_cluster_finds_nothing(api: ApiServer, client: Client, space: str) -> None:
     pace = Pace(audit=(0.05, 0.1))
-    async with following(api.write_kubeconfig(), pace=pace) as follows:
+    async with followed(kubeconfig=str(api.write_kubeconfig()), pace=pace) as follows:
         for number in range(40):
             await arrives(follows, client, service(f"s{number}", space))
             if number % 3:
@@ -219,14 +175,14 @@ async def test_an_audit_of_a_real_cluster_finds_nothing(api: ApiServer, client: 
 
 
 async def test_connections_that_are_cut_lose_nothing(api: ApiServer, client: Client, space: str, wire: Wire) -> None:
-    async with following(api.write_kubeconfig(wire.url)) as follows:
-        await follows.until(lambda: not follows.cluster.pending)
+    async with followed(kubeconfig=str(api.write_kubeconfig(wire.url))) as follows:
+        await following.synced(follows)
         for number in range(10):
             wire.cut()
             await client.create(service(f"s{number}", space))
             if number % 2:
                 await client.delete(service(f"s{number - 1}", space))
-        await follows.until(
+        await until(
             lambda: {name for where, name in follows.held() if where == space} == {"s1", "s3", "s5", "s7", "s9"}
         )
         assert follows.value('svcdns_kubernetes_lists_total{cause="start",kind="services"}') == 1
@@ -235,23 +191,23 @@ async def test_connections_that_are_cut_lose_nothing(api: ApiServer, client: Cli
 async def test_an_api_server_that_is_killed_is_followed_again_when_it_is_back(
     api: ApiServer, client: Client, space: str
 ) -> None:
-    async with following(api.write_kubeconfig()) as follows:
+    async with followed(kubeconfig=str(api.write_kubeconfig())) as follows:
         await arrives(follows, client, service("before", space))
         before = follows.held()
         api.kill_server()
-        await follows.until(lambda: len(follows.source.faults) == len(KINDS))
+        await until(lambda: len(follows.source.faults) == len(KINDS))
         assert follows.held() == before
         await asyncio.to_thread(api.start_server)
         assert follows.held() >= before
         await client.create(service("after", space))
-        await follows.until(lambda: (space, "after") in follows.held(), 5)
-        await follows.until(lambda: not follows.source.faults, 5)
+        await until(lambda: (space, "after") in follows.held(), seconds=5)
+        await until(lambda: not follows.source.faults, seconds=5)
 
 
 async def test_a_history_that_is_compacted_is_listed_again(
     api: ApiServer, client: Client, space: str, wire: Wire
 ) -> None:
-    async with following(api.write_kubeconfig(wire.url)) as follows:
+    async with followed(kubeconfig=str(api.write_kubeconfig(wire.url))) as follows:
         await arrives(follows, client, service("stays", space))
         await arrives(follows, client, service("goes", space))
         await wire.close()
@@ -262,18 +218,16 @@ async def test_a_history_that_is_compacted_is_listed_again(
         await asyncio.to_thread(api.start_server)
         assert (space, "goes") in follows.held()
         await wire.open()
-        await follows.until(lambda: {name for where, name in follows.held() if where == space} == {"stays", "comes"})
-        await follows.until(
-            lambda: follows.value('svcdns_kubernetes_lists_total{cause="expired",kind="services"}') == 1
-        )
+        await until(lambda: {name for where, name in follows.held() if where == space} == {"stays", "comes"})
+        await until(lambda: follows.value('svcdns_kubernetes_lists_total{cause="expired",kind="services"}') == 1)
 
 
 async def test_an_api_server_that_hangs_is_given_up_and_found_again(api: ApiServer, client: Client, space: str) -> None:
-    async with following(api.write_kubeconfig(), pace=Pace(answer=0.5, silence=0.5)) as follows:
+    async with followed(kubeconfig=str(api.write_kubeconfig()), pace=Pace(answer=0.5, silence=0.5)) as follows:
         await arrives(follows, client, service("before", space))
         api.pause_server()
         try:
-            await follows.until(lambda: len(follows.source.faults) == len(KINDS))
+            await until(lambda: len(follows.source.faults) == len(KINDS))
             assert (space, "before") in follows.held()
         finally:
             api.resume_server()
@@ -303,12 +257,12 @@ async def test_a_pod_needs_no_more_than_to_list_and_watch(
     (tmp_path / "ca.crt").write_bytes(api.certificate.read_bytes())
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "127.0.0.1")
     monkeypatch.setenv("KUBERNETES_SERVICE_PORT", str(api.port))
-    async with following(service_account=str(tmp_path), pace=Pace(stretch=0.02)) as follows:
-        await follows.until(lambda: follows.cluster.pending == {Kind.ENDPOINT_SLICE})
-        await follows.until(lambda: follows.cluster.denied == {Kind.ENDPOINT_SLICE})
+    async with followed(service_account=str(tmp_path), pace=Pace(stretch=0.02)) as follows:
+        await until(lambda: follows.cluster.pending == {Kind.ENDPOINT_SLICE})
+        await until(lambda: follows.cluster.denied == {Kind.ENDPOINT_SLICE})
         text = follows.source.faults[Kind.ENDPOINT_SLICE]
         assert text.startswith("watch endpointslices: 403 Forbidden: endpointslices.discovery.k8s.io is forbidden")
         rules.append({"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": ["list", "watch"]})
         await client.patch(role, {"rules": rules})
-        await follows.until(lambda: not follows.cluster.pending | follows.cluster.denied)
+        await until(lambda: not follows.cluster.pending | follows.cluster.denied)
         assert follows.source.faults == {}

@@ -91,6 +91,10 @@ class Stored(NamedTuple):
 class FakeApi:
     """The server.
 
+    Args:
+        tls: The server's side of TLS, if it is spoken.
+        address: Where it listens.
+
     Attributes:
         port: Where it listens, the same after each start.
         tls: The server's side of TLS, if it is spoken.
@@ -105,8 +109,9 @@ class FakeApi:
         version: The version of the last change.
     """
 
-    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None, address: str = "127.0.0.1") -> None:
         self.port = 0
+        self.address = address
         self.tls = tls
         self.seen: list[Seen] = []
         self.connects = 0
@@ -135,11 +140,11 @@ class FakeApi:
 
     @property
     def url(self) -> str:
-        return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}"
+        return f"{'https' if self.tls else 'http'}://{self.address}:{self.port}"
 
     async def start(self) -> None:
         """Listen, again on the same port."""
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, ssl=self.tls)
+        self._server = await asyncio.start_server(self._serve, self.address, self.port, ssl=self.tls)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:

@@ -1,4 +1,4 @@
-"""Follow a fake API server as svcdns does, only quicker."""
+"""Follow an API server as svcdns does: a fake one quicker, a real one at its own pace."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from svcdns.kube.api.config import ApiConfig, Pace
 from svcdns.kube.api.source import ApiSource
 from svcdns.kube.cluster import Cluster
-from svcdns.kube.objects import Kind
+from svcdns.kube.objects import Key, Kind
 from svcdns.metrics import Metrics
 from tests.kube.api.fake_api import FakeApi
 
@@ -41,7 +41,7 @@ class Following(NamedTuple):
 
     def names(self, kind: Kind = Kind.SERVICE) -> set[str]:
         """Return the names of the objects of a kind."""
-        return {name for _, name in list(self.cluster.store(kind).keys())}
+        return {name for _, name in self.held(kind)}
 
     def value(self, series: str) -> float:
         """Return the value of a series, written as in the metrics page."""
@@ -50,19 +50,41 @@ class Following(NamedTuple):
                 return float(line.rpartition(" ")[2])
         return 0.0
 
+    def held(self, kind: Kind = Kind.SERVICE) -> set[Key]:
+        """Return namespace and name of each object of a kind."""
+        return set(self.cluster.store(kind).keys())
+
+    def versions(self, kind: Kind) -> dict[Key, str]:
+        """Return the resource version of each object of a kind."""
+        return {found.key: found.version for found in self.cluster.store(kind).values()}
+
 
 @asynccontextmanager
 async def following(
-    api: FakeApi | str, *kinds: Kind, pace: Pace = QUICK, quickly: dict[str, Any] | None = None, **config: Any
+    api: FakeApi | str = "",
+    *kinds: Kind,
+    pace: Pace = QUICK,
+    quickly: dict[str, Any] | None = None,
+    random: Random | None = None,
+    **config: Any,
 ) -> AsyncIterator[Following]:
-    """Follow an API server while the block lasts."""
+    """Follow an API server while the block lasts.
+
+    Args:
+        api: The API server, or its URL; empty where *config* says where it is.
+        kinds: The kinds to follow, `KINDS` where there are none.
+        pace: How long to wait for what.
+        quickly: What of that is otherwise.
+        random: The source of jitter, the same for each test where there is none.
+        config: What an operator writes.
+    """
     endpoint = api if isinstance(api, str) else api.url
     chosen = kinds or KINDS
     cluster = Cluster(chosen, lambda: 1.7e9)
     metrics = Metrics()
     written = {"endpoint": endpoint} | config
     source = ApiSource(
-        ApiConfig(chosen, **written), cluster, metrics, random=Random(7), pace=replace(pace, **quickly or {})
+        ApiConfig(chosen, **written), cluster, metrics, random=random or Random(7), pace=replace(pace, **quickly or {})
     )
     running = asyncio.create_task(source.run())
     try:
@@ -73,11 +95,17 @@ async def following(
         await asyncio.gather(running, return_exceptions=True)
 
 
-async def until(condition: Callable[[], Any], seconds: float = 10.0) -> None:
-    """Let others have turns until a condition holds."""
+async def until(condition: Callable[[], Any], seconds: float = 20.0, pause: float = 0.0) -> None:
+    """Let others have turns until a condition holds.
+
+    Args:
+        condition: The condition.
+        seconds: How long to wait for it.
+        pause: How long to leave the processor to other processes between two looks, in seconds.
+    """
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110 - nobody tells when a cluster changes
-            await asyncio.sleep(0)
+            await asyncio.sleep(pause)
 
 
 async def synced(follows: Following) -> None:
