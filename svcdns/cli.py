@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("Server types:\n  dns\n\nOther plugins:")
         print("\n".join(f"  dns.{name}" for name in sorted(DIRECTIVES)))
         return 0
-    gc.set_threshold(*_GC_THRESHOLDS)
+    tune_collector()
     listener = logs.start()
     try:
         if flags.pidfile:
@@ -49,6 +49,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+def tune_collector() -> None:
+    """Have the collector of cycles run seldom."""
+    gc.set_threshold(*_GC_THRESHOLDS)
+
+
 def describe() -> str:
     """Return name and version, and what they run on."""
     machine = platform.machine()
@@ -58,6 +63,7 @@ def describe() -> str:
 async def _serve(settings: Settings, *, quiet: bool) -> None:
     app = App(settings)
     await app.start()
+    gc.freeze()  # what is there now stays, and need not be looked at again
     handle_signals(app)
     if not quiet:
         print("\n".join([*app.zones(), describe(), *app.examples()]), flush=True)

@@ -152,7 +152,7 @@ class Cluster:
     def put(self, kind: Kind, found: Object) -> None:
         """Take in an object that was added or changed."""
         before = self.store(kind).put(found)
-        if before is None or before._replace(version="") != found._replace(version=""):
+        if before is None or before.with_version(found.version) != found:
             self._changed(kind, before, found)
 
     def remove(self, kind: Kind, key: Key) -> None:

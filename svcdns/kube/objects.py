@@ -10,7 +10,9 @@ Source: Kubernetes API v1 (Service, Namespace, Pod), discovery.k8s.io/v1 (Endpoi
 from collections.abc import Iterator
 from enum import Enum
 from ipaddress import ip_address
-from typing import NamedTuple
+from typing import NamedTuple, Self
+
+import msgspec
 
 Key = tuple[str, str]
 """Namespace and name; the namespace is empty for what has none."""
@@ -61,20 +63,34 @@ class Endpoint(NamedTuple):
     pod: str
 
 
-class Service(NamedTuple):
-    """A Service.
+class Versioned(msgspec.Struct, frozen=True, gc=False):
+    """What all objects have in common.
+
+    They hold no cycles, and the collector does not look at them: its passes would be as long as the cluster is large.
 
     Attributes:
         key: Namespace and name.
-        version: Its resource version.
+        version: The resource version.
+    """
+
+    key: Key
+    version: str
+
+    def with_version(self, version: str) -> Self:
+        """Return the same at another version."""
+        return msgspec.structs.replace(self, version=version)
+
+
+class Service(Versioned, frozen=True, gc=False):
+    """A Service.
+
+    Attributes:
         addresses: The cluster IPs as octets, in their order; empty for headless and ExternalName.
         headless: Whether its first cluster IP is ``None``.
         external_name: The target of an ExternalName, as written; empty for every other type.
         ports: Its ports, `NO_PORTS` where it has none.
     """
 
-    key: Key
-    version: str
     addresses: tuple[bytes, ...]
     headless: bool
     external_name: str
@@ -86,20 +102,16 @@ class Service(NamedTuple):
         return self.key
 
 
-class EndpointSlice(NamedTuple):
+class EndpointSlice(Versioned, frozen=True, gc=False):
     """An EndpointSlice with what of it is ready.
 
     Attributes:
-        key: Namespace and name.
-        version: Its resource version.
         service: The name of the Service it belongs to, or empty.
         ports: Its ports, `NO_PORTS` where it has none.
         packed: The ready endpoints as `pack` writes them.
         changed: When the controller saw the change behind this version, Unix time in seconds; 0 if it did not say.
     """
 
-    key: Key
-    version: str
     service: str
     ports: tuple[Port, ...]
     packed: bytes
@@ -133,11 +145,8 @@ class EndpointSlice(NamedTuple):
         return found
 
 
-class Namespace(NamedTuple):
+class Namespace(Versioned, frozen=True, gc=False):
     """A Namespace, which counts by its name alone; its key's first half is empty."""
-
-    key: Key
-    version: str
 
     @property
     def addresses(self) -> tuple[bytes, ...]:
@@ -145,11 +154,9 @@ class Namespace(NamedTuple):
         return ()
 
 
-class Pod(NamedTuple):
+class Pod(Versioned, frozen=True, gc=False):
     """A Pod's addresses as octets, one per family at most."""
 
-    key: Key
-    version: str
     addresses: tuple[bytes, ...]
 
 

@@ -8,6 +8,7 @@ Source: Kubernetes API v1, discovery.k8s.io/v1.
 
 from collections.abc import Callable
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import msgspec
@@ -28,6 +29,7 @@ from svcdns.kube.objects import (
     Pod,
     Port,
     Service,
+    Versioned,
     octets,
     pack,
 )
@@ -115,17 +117,15 @@ class _Pod(Struct):
     status: _PodStatus | None = None
 
 
-class Retained(NamedTuple):
+class Retained(Versioned, frozen=True, gc=False):
     """An object that leaves what was known of it as it is: one that cannot be decoded, or a Pod on its way out.
 
+    The name in its key is empty where not even that can be read.
+
     Attributes:
-        key: Namespace and name; the name is empty where not even that can be read.
-        version: Its resource version.
         fault: What is wrong with it, naming it; empty where nothing is.
     """
 
-    key: Key
-    version: str
     fault: str = ""
 
 
@@ -193,10 +193,22 @@ def key_of(meta: Meta) -> Key:
 def _ports(ports: list[_Port] | None) -> tuple[Port, ...]:
     if not ports:
         return NO_PORTS
-    return tuple(
-        Port((port.name or "").lower(), (port.protocol or "TCP").lower(), ANY_PORT if port.port is None else port.port)
-        for port in ports
+    return _share(
+        tuple(
+            Port(
+                (port.name or "").lower(),
+                (port.protocol or "TCP").lower(),
+                ANY_PORT if port.port is None else port.port,
+            )
+            for port in ports
+        )
     )
+
+
+@lru_cache(maxsize=1024)
+def _share(ports: tuple[Port, ...]) -> tuple[Port, ...]:
+    """Return the same tuple for equal ports, which most Services of a cluster have."""
+    return ports
 
 
 def _ready(endpoint: _Endpoint) -> list[Endpoint]:

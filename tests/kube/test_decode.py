@@ -1,3 +1,4 @@
+import gc
 import json
 from typing import Any
 
@@ -7,7 +8,7 @@ import pytest
 from svcdns.kube.decode import Event, event_from_json, page_from_json, stamps_from_json, status_from_json
 from svcdns.kube.objects import EndpointSlice, Kind, Pod, Port, Service
 from svcdns.kube.structs import Retained
-from tests.kube.api.fake_api import endpoint_slice, event, failure, pod, service
+from tests.kube.api.fake_api import endpoint_slice, event, failure, namespace, pod, service
 
 PORTS = (Port("http", "tcp", 80),)
 WEB = service("web") | {"kind": "Service"}
@@ -29,6 +30,26 @@ def page(*items: Any, kind: str = "ServiceList", more: str = "") -> bytes:
 def test_a_change_has_the_object_and_its_version() -> None:
     found = Service(("default", "web"), "7", (bytes((10, 96, 0, 10)),), headless=False, external_name="", ports=PORTS)
     assert decode(Kind.SERVICE, "ADDED", WEB) == Event("ADDED", found, "7")
+
+
+def test_objects_are_nothing_for_the_collector_to_look_at() -> None:
+    written = {
+        Kind.SERVICE: service("web"),
+        Kind.ENDPOINT_SLICE: endpoint_slice("web-1", "web", "10.244.0.5"),
+        Kind.NAMESPACE: namespace("default"),
+        Kind.POD: pod("a", "10.244.0.5"),
+    }
+    for kind in Kind:
+        fitting, faulty = decode(kind, "ADDED", written[kind]).object, decode(kind, "ADDED", {"metadata": 1}).object
+        assert not gc.is_tracked(fitting)
+        assert not gc.is_tracked(faulty)
+
+
+def test_equal_ports_are_kept_once() -> None:
+    first, second = (decode(Kind.SERVICE, "ADDED", service(name)).object for name in ("a", "b"))
+    assert isinstance(first, Service)
+    assert isinstance(second, Service)
+    assert first.ports is second.ports
 
 
 def test_an_object_of_another_kind_is_named_and_has_no_version() -> None:

@@ -31,10 +31,10 @@ class Draft:
             if known is None:
                 self.retained[found.key] = found.version
                 return
-            found = known._replace(version=found.version)
-        if known is None or known[2:] != found[2:]:  # the first two are key and version
+            found = known.with_version(found.version)
+        if known is None or known.with_version(found.version) != found:
             self._touch(known, found)
-        elif known == found:
+        elif known.version == found.version:
             found = known
         self._store.put(found)
 

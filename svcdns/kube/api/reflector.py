@@ -284,7 +284,7 @@ class Reflector:
             if known is None:
                 self._retained[found.key] = found.version
             else:
-                self._cluster.put(self.kind, known._replace(version=found.version))
+                self._cluster.put(self.kind, known.with_version(found.version))
             return None
         self._retained.pop(found.key, None)
         self._cluster.put(self.kind, found)

@@ -77,7 +77,7 @@ class Kept:
             if known is None:
                 return
             del self.objects[key]
-            event = Event("DELETED", known._replace(version=str(version)), str(version))
+            event = Event("DELETED", known.with_version(str(version)), str(version))
         else:
             found = make(self.kind, key, version, content)
             self.objects[key] = found
@@ -169,7 +169,7 @@ def make(kind: Kind, key: Key, version: int, content: str) -> Object | Retained:
 
 
 def contents(objects: Iterable[Object | Retained]) -> frozenset[object]:
-    return frozenset(each._replace(version="") for each in objects if not isinstance(each, Retained))
+    return frozenset(each.with_version("") for each in objects if not isinstance(each, Retained))
 
 
 class ReflectorMachine(RuleBasedStateMachine):

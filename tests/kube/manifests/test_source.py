@@ -48,7 +48,7 @@ class Folder:
 
     @property
     def services(self) -> dict[str, str]:
-        return {each.key[1]: str(ip_address(each.addresses[0])) for each in sorted(self.cluster.services.values())}
+        return {each.key[1]: str(ip_address(each.addresses[0])) for each in self.cluster.services.values()}
 
 
 def settle(manifests: Manifests) -> None:
