@@ -61,12 +61,12 @@ class Pace:
 
     Attributes:
         connect: How long to wait for a connection.
-        answer: How long to wait for the head of the response to a watch.
+        answer: How long to wait for the head of the response to a watch, longer where none came before.
         silence: After how long without an octet a watch is given up; bookmarks come every minute.
         list_silence: The same for lists.
         probe: Between two connects while the API server cannot be reached.
-        recheck: Between two small lists while it answers with errors.
-        check: How long such a list may take.
+        recheck: Between two small lists while it answers with errors, or not at all.
+        check: How long such a list may take; the next one does not wait for it.
         courtesy: Added to the time that the API server asks us to wait.
         audit: Between two audits of a kind.
         stretch: What every pause after a failure is multiplied with.
@@ -75,11 +75,11 @@ class Pace:
     """
 
     connect: float = 5.0
-    answer: float = 15.0
+    answer: float = 3.5
     silence: float = 80.0
     list_silence: float = 30.0
     probe: tuple[float, float] = (0.5, 1.0)
-    recheck: tuple[float, float] = (3.6, 4.6)
+    recheck: tuple[float, float] = (4.1, 4.7)
     check: float = 15.0
     courtesy: tuple[float, float] = (0.1, 1.2)
     audit: tuple[float, float] = (270.0, 330.0)

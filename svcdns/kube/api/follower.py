@@ -93,6 +93,7 @@ class Follower:
             await asyncio.sleep(self._share.random.uniform(*self._share.pace.audit))
             if self.fault or not self._reflector.current:
                 continue
+            await self._share.outage.wait()
             try:
                 await self._compare()
             except ClusterError as error:
@@ -104,6 +105,7 @@ class Follower:
     async def _step(self) -> None:
         """Make the next request, and wait until it is time for another one."""
         self._opened = None
+        await self._share.outage.wait()
         try:
             recovery = await self._ask()
         except ClusterError as error:
@@ -124,8 +126,8 @@ class Follower:
             return Recovery(0.0)
         self._verb = "watch"
         query = request.query | self._share.config.selector(self._kind)
-        total = request.seconds + _OVERTIME
-        async with self._share.server.ask(PATHS[self._kind], query, total=total) as response:
+        patience, total = self._share.pace.answer * self._reflector.patience, request.seconds + _OVERTIME
+        async with self._share.server.ask(PATHS[self._kind], query, patience=patience, total=total) as response:
             self._opened = opened = self._share.clock()
             self._reflector.open()
             self._hear()

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 class Outage:
-    """Lets those whose requests failed wait together.
+    """Lets all who would ask wait together, once a request failed.
 
-    Nobody else asks meanwhile: a bare connect each half second to second, and a small list, a few seconds apart, only
-    where somebody answers the connect.
+    One of them looks out meanwhile: with a bare connect each half second to second, and with a small list, a few
+    seconds apart, only where somebody answers the connect.
 
     Args:
         server: The API server.
@@ -35,6 +35,11 @@ class Outage:
         self._probing = asyncio.Lock()
         self._back_at = float("-inf")
         self._not_before = float("-inf")
+
+    async def wait(self) -> None:
+        """Wait until nobody looks out any more: what is sure to fail need not be asked."""
+        async with self._probing:
+            pass
 
     async def outlast(self, error: ClusterError, path: str) -> None:
         """Wait until the API server is back; the first who waits looks out for all.

@@ -40,6 +40,7 @@ _LONGEST_PAUSE = 30.0
 _DENIED_PAUSE = (30.0, 33.0)
 _UNSURE_PAUSE = (1.0, 2.0)
 _FRUITLESS_TRIES = 3
+_MOST_DOUBLINGS = 3
 _IDLE_ENDS = 2
 
 
@@ -113,6 +114,7 @@ class Reflector:
         self._retained: dict[Key, str] = {}
         self._fruitful = False
         self._failures = 0
+        self._unanswered = 0
         self._idle_ends = 0
         self._denied = False
 
@@ -120,6 +122,11 @@ class Reflector:
     def current(self) -> bool:
         """Whether the objects here are those of some moment, from which a watch can go on."""
         return bool(self._position)
+
+    @property
+    def patience(self) -> int:
+        """How many times as long as usual to wait for an answer: an API server that is slow is never to be cut off."""
+        return 1 << min(self._unanswered, _MOST_DOUBLINGS)
 
     def request(self) -> ListRequest | WatchRequest:
         """Return what to ask next; the first page where that is a list."""
@@ -150,6 +157,7 @@ class Reflector:
 
     def open(self) -> None:
         """Take in that the API server has begun to answer a watch."""
+        self._unanswered = 0
         if self._position:
             self._cluster.allow(self.kind)
             self._denied = False
@@ -189,6 +197,7 @@ class Reflector:
     def fail(self, error: ClusterError, lasted: float = 0.0) -> Recovery:
         """Take in that a request came to nothing, or that its answer broke off after so many seconds."""
         listing, self._draft = self._draft is not None, None
+        self._unanswered += isinstance(error, UnreachableError)
         if lasted >= (SHORTEST_WATCH if self._fruitful else STEADY_WATCH):
             self._failures = 0
         match error:

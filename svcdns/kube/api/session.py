@@ -71,7 +71,11 @@ class Session:
             ssl=client.rest_client.ssl_context, socket_factory=lambda address: make_socket(address, pace), limit=0
         )
         client.rest_client.pool_manager = aiohttp.ClientSession(
-            connector=connector, trust_env=True, read_bufsize=_READ_AHEAD, cookie_jar=aiohttp.DummyCookieJar()
+            connector=connector,
+            trust_env=True,
+            read_bufsize=_READ_AHEAD,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            middlewares=(_send_once,),
         )
         client.user_agent = f"svcdns/{version('svcdns')}"
 
@@ -89,6 +93,16 @@ class Session:
     async def close(self) -> None:
         """Close all connections."""
         await self._client.close()
+
+
+async def _send_once(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """Send a request; where the connection breaks off, aiohttp would send it again at once, against all limits."""
+    try:
+        return await send(request)
+    except aiohttp.ClientConnectorError:
+        raise
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        raise aiohttp.ClientConnectionError(str(error)) from error
 
 
 class Account:

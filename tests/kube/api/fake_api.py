@@ -404,6 +404,16 @@ def reset_after(octets: int) -> Fault:
     return fault
 
 
+def late(seconds: float) -> Fault:
+    """Answer as ever, but only after so many seconds."""
+
+    async def fault(api: FakeApi, exchange: Exchange) -> None:
+        await asyncio.sleep(seconds)
+        await api.reply(exchange)
+
+    return fault
+
+
 async def reset_at_once(_: FakeApi, exchange: Exchange) -> None:
     """Break off without a word."""
     exchange.reset()

@@ -316,6 +316,17 @@ def test_general_trouble_is_waited_out_by_all(failure: ClusterError) -> None:
     assert world.reflector.current
 
 
+def test_patience_doubles_while_no_answer_comes() -> None:
+    world = World().listed(20).watching()
+    world.reflector.fail(ClusterError("reset"), 100)
+    patience = []
+    for _ in range(5):
+        patience.append(world.reflector.patience)
+        world.reflector.fail(UnreachableError("silent"))
+    assert patience == [1, 2, 4, 8, 8]
+    assert world.watching().reflector.patience == 1
+
+
 def test_a_watch_that_breaks_off_goes_on_soon_from_where_it_was() -> None:
     world = World().listed(20).watching()
     recovery = world.reflector.fail(ClusterError("reset"), 100)

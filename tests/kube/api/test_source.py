@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from svcdns.kube.api.config import ApiConfig
+from svcdns.kube.api.config import ApiConfig, Pace
 from svcdns.kube.api.lines import MAX_LINE
 from svcdns.kube.api.source import ApiSource
 from svcdns.kube.cluster import Cluster
@@ -22,6 +22,7 @@ from tests.kube.api.fake_api import (
     endpoint_slice,
     event,
     failure,
+    late,
     namespace,
     pod,
     refuse_with,
@@ -454,13 +455,53 @@ async def test_an_api_server_that_takes_requests_and_never_answers_is_found_when
         await synced(follows)
 
 
+async def test_an_api_server_that_is_slow_to_answer_is_given_ever_more_time(api: FakeApi) -> None:
+    api.always = late(0.3)
+    async with following(api, Kind.SERVICE, quickly={"answer": 0.1}) as follows:
+        await synced(follows)
+        await current(api, follows)
+
+
+async def test_nobody_asks_while_one_looks_out(api: FakeApi) -> None:
+    async with following(api, *Kind, quickly={"audit": (0.1, 0.2)}) as follows:
+        await watched(api)
+        api.always = refuse_with(503)
+        api.cut("services")
+        await until(lambda: any(each.small for each in api.seen))
+        api.cut()
+        asked = len(api.asked())
+        await until(lambda: len(follows.source.faults) == len(Kind))
+        await until(lambda: sum(each.small for each in api.seen) >= 20)
+        assert len(api.asked()) == asked
+        api.always = FakeApi.reply
+        await current(api, follows)
+        await until(lambda: not follows.source.faults)
+
+
+async def test_a_request_that_is_reset_is_not_sent_twice(api: FakeApi) -> None:
+    api.always = reset_at_once
+    async with following(api) as follows:
+        await until(lambda: len(api.seen) >= 9)
+        labels = f'code="<error>",host="127.0.0.1:{api.port}",method="GET"'
+        sent = follows.value(f"coredns_kubernetes_rest_client_requests_total{{{labels}}}")
+        assert sent >= len(api.seen) - 1
+
+
+def test_an_outage_is_over_in_time_and_costs_the_api_server_little() -> None:
+    pace = Pace()
+    assert pace.answer + pace.probe[1] < 5
+    assert pace.recheck[1] < 5
+    assert 2 / sum(pace.recheck) < 0.25
+    assert 2 / sum(pace.probe) + 2 / sum(pace.recheck) < 2
+
+
 @pytest.mark.parametrize("status", [429, 503])
 async def test_the_api_servers_wish_to_wait_is_kept_to_the_second(api: FakeApi, status: int) -> None:
-    async with following(api) as follows:
+    async with following(api, Kind.SERVICE) as follows:
         await current(api, follows)
         api.always = refuse_with(status, Retry_After="1")
         api.cut()
-        await until(lambda: [text for text in follows.source.faults.values() if str(status) in text][2:])
+        await until(lambda: str(status) in follows.source.faults.get(Kind.SERVICE, ""))
         refused = api.seen[-1].at
         count = len(api.seen)
         api.always = FakeApi.reply
