@@ -2,11 +2,16 @@
 
 `errors.Expired` means: list again. A plain `errors.ClusterError` is an answer that broke off or makes no sense.
 
-Source: Kubernetes API conventions, "HTTP Status codes".
+Source: Kubernetes API conventions, "HTTP Status codes"; RFC 9110 section 10.2.3 (Retry-After).
 """
+
+from email.utils import parsedate_to_datetime
 
 from svcdns.errors import ClusterError, Expired
 from svcdns.kube.decode import Status
+
+LONGEST_WAIT = 300.0
+"""How many seconds we wait at most because we were asked to: a slip of a proxy must not cut us off for a day."""
 
 _GONE, _UNAUTHORIZED, _TOO_MANY_REQUESTS = 410, 401, 429
 
@@ -47,3 +52,18 @@ def make_failure(status: Status, code: int, wait: float | None = None) -> Cluste
     if code == _GONE or status.reason == "Expired" or "Too large resource version" in status.message:
         return Expired(reason)
     return RefusalError(reason, code, wait)
+
+
+def read_wait(text: str, now: float) -> float | None:
+    """Return the seconds to wait that a Retry-After asks for, `LONGEST_WAIT` at most; None where it says nothing.
+
+    Args:
+        text: The header's value, a number of seconds or a date.
+        now: Unix time in seconds.
+    """
+    if text.isascii() and text.isdecimal():
+        return min(float(text), LONGEST_WAIT)
+    try:
+        return min(max(0.0, parsedate_to_datetime(text).timestamp() - now), LONGEST_WAIT)
+    except (ValueError, OverflowError):
+        return None

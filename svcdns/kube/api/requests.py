@@ -1,6 +1,6 @@
 """Requests to the API server: within the limits, with the credentials of the moment, counted, failures told apart.
 
-Source: Kubernetes API concepts; RFC 9110 section 10.2.3 (Retry-After).
+Source: Kubernetes API concepts.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ import aiohttp
 
 from svcdns.errors import ClusterError
 from svcdns.kube.api.config import ApiConfig, Pace
-from svcdns.kube.api.failures import UnreachableError, make_failure
+from svcdns.kube.api.failures import UnreachableError, make_failure, read_wait
 from svcdns.kube.api.measures import Measures
 from svcdns.kube.api.session import Account, Call, Session
 from svcdns.kube.api.throttle import TokenBucket
@@ -50,6 +50,7 @@ class ApiServer:
         wall: Callable[[], float],
     ) -> None:
         self._account = Account(config, wall)
+        self._wall = wall
         self._pace = pace
         self._measures = measures
         self._clock = clock
@@ -61,7 +62,13 @@ class ApiServer:
 
     @asynccontextmanager
     async def ask(
-        self, path: str, query: Mapping[str, str], *, accept: str = "application/json", total: float | None = None
+        self,
+        path: str,
+        query: Mapping[str, str],
+        *,
+        accept: str = "application/json",
+        patience: float | None = None,
+        total: float | None = None,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """Get *path* and give the response, of status 200, whose body is to be read.
 
@@ -69,6 +76,7 @@ class ApiServer:
             path: The path.
             query: The parameters.
             accept: The media type.
+            patience: How many seconds the head of the response may take; None for as long as it may be silent.
             total: How many seconds it may take; None for any number, as long as it is not silent.
 
         Raises:
@@ -82,7 +90,7 @@ class ApiServer:
             await self._wait_for_turn()
         silence = self._pace.silence if watch else self._pace.list_silence
         limits = aiohttp.ClientTimeout(total=total, sock_connect=self._pace.connect, sock_read=silence)
-        call = Call(path, query, accept, self._pace.answer if watch else None, limits)
+        call = Call(path, query, accept, patience, limits)
         started = self._clock()
         async with AsyncExitStack() as stack:
             session = await stack.enter_async_context(self._session())
@@ -93,7 +101,7 @@ class ApiServer:
                 response = await self._get(session, call)
             stack.enter_context(closing(response))
             if response.status != _OK:
-                raise await _failure(response)
+                raise await self._failure(response)
             try:
                 yield response
             except _FAULTS as error:
@@ -187,17 +195,15 @@ class ApiServer:
             self._measures.requests.labels(code, "GET", self._host).value += 1
         return response
 
-
-async def _failure(response: aiohttp.ClientResponse) -> ClusterError:
-    """Return what a response says that is an error."""
-    body = b""
-    with suppress(*_FAULTS):
-        body = await response.content.read(_LONGEST_ERROR)
-    wait = response.headers.get("Retry-After", "")
-    status = status_from_json(body)
-    if not status.reason:
-        status.reason = response.reason or ""
-    return make_failure(status, response.status, float(wait) if wait.isdecimal() else None)
+    async def _failure(self, response: aiohttp.ClientResponse) -> ClusterError:
+        """Return what a response says that is an error."""
+        body = b""
+        with suppress(*_FAULTS):
+            body = await response.content.read(_LONGEST_ERROR)
+        status = status_from_json(body)
+        if not status.reason:
+            status.reason = response.reason or ""
+        return make_failure(status, response.status, read_wait(response.headers.get("Retry-After", ""), self._wall()))
 
 
 def _describe(error: BaseException) -> str:
