@@ -145,7 +145,7 @@ class Account:
         files, stamp = self._files, _stamp(self._files)
         try:
             async with asyncio.timeout(_LOGIN_TIME):
-                client = ApiClient(await self._configure())
+                client = await asyncio.to_thread(ApiClient, await self._configure())  # reads authorities for 20 ms
         except Exception as error:  # as above
             raise ClusterError(f"credentials: {_explain(error)}") from error
         self._stamp = stamp if self._files == files else _stamp(self._files)
