@@ -139,6 +139,11 @@ class FakeApi:
         await self.stop()
 
     @property
+    def connected(self) -> bool:
+        """Whether anybody has a connection to it."""
+        return bool(self._writers)
+
+    @property
     def url(self) -> str:
         return f"{'https' if self.tls else 'http'}://{self.address}:{self.port}"
 
@@ -321,10 +326,11 @@ class FakeApi:
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
+        begun = b""
         try:
             while True:
-                head = (await reader.readuntil(b"\r\n\r\n")).decode()
-                await self._exchange(Exchange(_parse(head), writer), reader)
+                head = begun + await reader.readuntil(b"\r\n\r\n")
+                begun = await self._exchange(Exchange(_parse(head.decode()), writer), reader)
                 await writer.drain()
         except (asyncio.IncompleteReadError, OSError, asyncio.CancelledError):
             pass
@@ -333,20 +339,21 @@ class FakeApi:
             self._writers.discard(writer)
             writer.close()
 
-    async def _exchange(self, exchange: Exchange, reader: asyncio.StreamReader) -> None:
-        """Answer a request, until the client hangs up."""
+    async def _exchange(self, exchange: Exchange, reader: asyncio.StreamReader) -> bytes:
+        """Answer a request, until the client hangs up, and return what came of the next one meanwhile."""
         self.seen.append(exchange.seen)
         answering = asyncio.ensure_future(self._next_fault(exchange.seen)(self, exchange))
-        gone = asyncio.ensure_future(reader.read(1)) if exchange.seen.watch else answering
+        listening = asyncio.ensure_future(reader.read(1))
         try:
-            await asyncio.wait({answering, gone}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({answering, listening}, return_when=asyncio.FIRST_COMPLETED)
             if not answering.done():
                 raise asyncio.IncompleteReadError(b"", None)
             await answering
+            return listening.result() if listening.done() else b""
         finally:
-            for each in (answering, gone):
+            for each in (answering, listening):
                 each.cancel()
-            await asyncio.gather(answering, gone, return_exceptions=True)
+            await asyncio.gather(answering, listening, return_exceptions=True)
 
     def _next_fault(self, seen: Seen) -> Fault:
         for index, (fault, resource, watch) in enumerate(self._meets):

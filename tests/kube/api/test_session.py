@@ -1,3 +1,4 @@
+import gc
 import json
 import socket
 import ssl
@@ -17,7 +18,7 @@ from svcdns.kube.api.source import ApiSource
 from svcdns.kube.cluster import Cluster
 from svcdns.kube.objects import Kind
 from svcdns.metrics import Metrics
-from tests.kube.api.fake_api import FakeApi, service
+from tests.kube.api.fake_api import FakeApi, Fault, refuse_with, reset_at_once, say_nothing, service, stall, well
 from tests.kube.api.following import Following, following, until
 
 KINDS = (Kind.SERVICE,)
@@ -305,6 +306,28 @@ async def test_a_kubeconfig_that_becomes_unusable_is_an_error_of_the_cluster(tmp
     rewrite(path, contexts=[])
     with pytest.raises(ClusterError, match="credentials: "):
         await account.log_in()
+
+
+# Connections
+
+
+@pytest.mark.parametrize("fault", [well, say_nothing, stall, reset_at_once, refuse_with(503), refuse_with(401)])
+@pytest.mark.parametrize("secure", [True, False])
+async def test_nothing_is_left_open(fault: Fault, tls: Tls, tmp_path: Path, *, secure: bool) -> None:
+    authority = tmp_path / "ca.crt"
+    authority.write_bytes(tls.pem)
+    async with FakeApi(tls.server if secure else None) as api:
+        api.put("services", service("web"))
+        quick: dict[str, Any] = {"answer": 0.05, "silence": 0.05, "list_silence": 0.05, "check": 0.1}
+        async with following(api, *KINDS, quickly=quick, authority=str(authority) if secure else "") as follows:
+            await synced(follows)
+            api.always = fault
+            api.cut()
+            authority.touch()  # so that the next request is made by another session
+            asked = len(api.seen)
+            await until(lambda: len(api.seen) > asked + (0 if fault is well else 3))
+        await until(lambda: not api.connected)
+        gc.collect()  # what is still open is an error now: a ResourceWarning
 
 
 # Sockets
