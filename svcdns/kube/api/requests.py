@@ -116,7 +116,7 @@ class ApiServer:
             UnreachableError: There is nobody at the other end.
         """
         parts = urlsplit(self._account.host)
-        if not parts.hostname or (parts.scheme in getproxies() and not proxy_bypass(parts.hostname)):
+        if not parts.hostname or self._account.proxy or _is_proxied(parts.scheme, parts.hostname):
             return  # what is behind a proxy shows only when it is asked
         port = parts.port or (443 if parts.scheme == "https" else 80)
         try:
@@ -204,6 +204,11 @@ class ApiServer:
         if not status.reason:
             status.reason = response.reason or ""
         return make_failure(status, response.status, read_wait(response.headers.get("Retry-After", ""), self._wall()))
+
+
+def _is_proxied(scheme: str, host: str) -> bool:
+    """Whether the environment names a proxy for a host."""
+    return scheme in getproxies() and not proxy_bypass(host)
 
 
 def _describe(error: BaseException) -> str:

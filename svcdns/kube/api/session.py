@@ -114,6 +114,7 @@ class Account:
 
     Attributes:
         host: The URL of the API server; empty until a credential plugin has run.
+        proxy: The URL of the proxy that the kubeconfig names for it, if any.
 
     Raises:
         ValueError: It cannot be used.
@@ -126,6 +127,7 @@ class Account:
         self._stamp: Stamp = ()
         self._expiry = float("inf")
         self.host = ""
+        self.proxy = ""
         try:
             self._check()
         except Exception as error:  # the package raises whatever comes up when a file is not as it expects
@@ -174,7 +176,7 @@ class Account:
             configuration.api_key["BearerToken"] = token.strip()
         configuration.disable_strict_ssl_verification = True  # as Go, whose users have such authorities
         self._files = tuple(str(file) for file in files if file)
-        self.host = configuration.host
+        self.host, self.proxy = configuration.host, configuration.proxy or ""
         return configuration
 
     def _take_endpoint(self, configuration: Configuration) -> list[str]:

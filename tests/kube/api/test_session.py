@@ -3,6 +3,7 @@ import json
 import socket
 import ssl
 import sys
+from base64 import b64encode
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -231,6 +232,56 @@ async def test_a_kubeconfig_without_a_user_asks_as_nobody(api: FakeApi, tls: Tls
     async with following("", *KINDS, kubeconfig=path, context="this") as follows:
         await synced(follows)
         assert all("authorization" not in each.headers for each in api.seen)
+
+
+@pytest.mark.parametrize("form", ["files", "data", "plugin"])
+async def test_a_user_may_have_a_certificate(tmp_path: Path, form: str) -> None:
+    tls = Tls()
+    tls.demand_certificates()
+    certificate, key = tmp_path / "me.crt", tmp_path / "me.key"
+    tls.issue(certificate, key)
+    user: dict[str, Any] = {"client-certificate": certificate.name, "client-key": key.name}
+    if form == "data":
+        user = {f"{name}-data": b64encode((tmp_path / file).read_bytes()).decode() for name, file in user.items()}
+    elif form == "plugin":
+        status = {"clientCertificateData": certificate.read_text(), "clientKeyData": key.read_text()}
+        credential = {"apiVersion": "v1", "kind": "ExecCredential", "status": status}
+        user = {"exec": {"apiVersion": "v1", "command": "echo", "args": [json.dumps(credential)]}}
+    cluster = {"certificate-authority-data": b64encode(tls.pem).decode()}
+    async with FakeApi(tls.server) as api:
+        api.put("services", service("web"))
+        path = write_kubeconfig(tmp_path / "config", api.url, cluster, **user)
+        async with following("", *KINDS, kubeconfig=path, context="this") as follows:
+            await synced(follows)
+
+
+async def test_a_server_may_have_another_name_in_its_certificate(tmp_path: Path) -> None:
+    ca = trustme.CA()
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    ca.issue_cert("api.example").configure_cert(context)
+    cluster = {
+        "certificate-authority-data": b64encode(ca.cert_pem.bytes()).decode(),
+        "tls-server-name": "api.example",
+    }
+    async with FakeApi(context) as api:
+        api.put("services", service("web"))
+        path = write_kubeconfig(tmp_path / "config", api.url, cluster)
+        async with following("", *KINDS, kubeconfig=path, context="this") as follows:
+            await synced(follows)
+
+
+async def test_a_server_may_be_behind_a_proxy(tmp_path: Path) -> None:
+    async with FakeApi() as api:
+        api.put("services", service("web"))
+        path = write_kubeconfig(tmp_path / "config", "http://api.invalid", {"proxy-url": api.url})
+        async with following("", *KINDS, kubeconfig=path, context="this") as follows:
+            await synced(follows)
+            api.always = refuse_with(503)
+            api.cut()
+            await until(lambda: "503" in follows.source.faults.get(Kind.SERVICE, ""))
+            api.always = well
+            api.put("services", service("db"))
+            await until(lambda: "db" in follows.names())
 
 
 async def test_a_credential_plugin_is_run_again_when_its_token_is_refused(api: FakeApi, tmp_path: Path) -> None:
