@@ -22,10 +22,12 @@ class Draft:
         self._current = cluster.store(kind)
         self._store = new_store(kind)
         self._touched: set[Key] = set()
+        self._missing = set(self._current.keys())
         self.retained: dict[Key, str] = {}
 
     def put(self, found: Object | Retained) -> None:
         """Take in an object of the list."""
+        self._missing.discard(found.key)
         known = self._current.get(found.key)
         if isinstance(found, Retained):
             if known is None:
@@ -42,12 +44,13 @@ class Draft:
         """Take in that an object went away while the list was read."""
         self._store.remove(key)
         self.retained.pop(key, None)
+        if key in self._current:
+            self._missing.add(key)
 
     def apply(self) -> None:
         """Put the list, now whole, in the place of the current objects, in one step."""
-        for known in self._current.values():
-            if known.key not in self._store:
-                self._touch(known)
+        for key in self._missing:
+            self._touch(self._current.get(key))
         unknown_extent = self._kind is Kind.NAMESPACE and self._touched
         self._cluster.swap(self._kind, self._store, None if unknown_extent else frozenset(self._touched))
 
