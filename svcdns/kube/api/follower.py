@@ -140,8 +140,8 @@ class Follower:
         while piece := await content.readany():
             self._turn = self._share.clock()
             for line in splitter.feed(piece):
-                self._take(line)
                 await self._give_way()
+                self._take(line)
             self._hear()
         if splitter.rest and is_whole(splitter.rest):
             self._take(splitter.rest)
