@@ -33,6 +33,7 @@ from svcdns.kube.api.config import Pace
 from svcdns.kube.objects import Kind
 from tests.kube.api.fake_api import FakeApi, refuse_with, reset_at_once, say_nothing, service, well
 from tests.kube.api.following import KINDS, Following, following, until
+from tests.kube.api.hurry import Loop
 from tests.kube.api.test_reflector_stateful import ReflectorMachine
 
 FAULTS = {"refused": well, "silent": say_nothing, "reset": reset_at_once, "503": refuse_with(503)}
@@ -46,19 +47,6 @@ _CHANGES = 200
 _RELISTS = 3
 
 Row = tuple[str, str, str]
-
-
-class Loop(asyncio.SelectorEventLoop):
-    """An event loop that counts connects, whatever becomes of them, by port."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.connects: Counter[int] = Counter()
-
-    async def sock_connect(self, sock: Any, address: Any) -> None:
-        """Connect."""
-        self.connects[address[1]] += 1
-        await super().sock_connect(sock, address)
 
 
 @asynccontextmanager

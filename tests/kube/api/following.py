@@ -1,6 +1,7 @@
 """Follow an API server as svcdns does: a fake one quicker, a real one at its own pace."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -66,6 +67,7 @@ async def following(
     pace: Pace = QUICK,
     quickly: dict[str, Any] | None = None,
     random: Random | None = None,
+    clock: Callable[[], float] = time.monotonic,
     **config: Any,
 ) -> AsyncIterator[Following]:
     """Follow an API server while the block lasts.
@@ -76,6 +78,7 @@ async def following(
         pace: How long to wait for what.
         quickly: What of that is otherwise.
         random: The source of jitter, the same for each test where there is none.
+        clock: Monotonic time in seconds.
         config: What an operator writes.
     """
     endpoint = api if isinstance(api, str) else api.url
@@ -84,7 +87,12 @@ async def following(
     metrics = Metrics()
     written = {"endpoint": endpoint} | config
     source = ApiSource(
-        ApiConfig(chosen, **written), cluster, metrics, random=random or Random(7), pace=replace(pace, **quickly or {})
+        ApiConfig(chosen, **written),
+        cluster,
+        metrics,
+        random=random or Random(7),
+        pace=replace(pace, **quickly or {}),
+        clock=clock,
     )
     running = asyncio.create_task(source.run())
     try:
