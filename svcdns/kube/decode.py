@@ -60,7 +60,7 @@ class Page(NamedTuple):
     """One page of a list.
 
     Attributes:
-        objects: What it holds, cut down only as it is taken, so that a large page need not hold up others; once only.
+        objects: What it holds, decoded only as it is taken, so that a large page does not hold up others; once only.
         version: The resource version of the list as a whole.
         more: The token that continues the list, or empty at its end.
     """
@@ -103,9 +103,8 @@ class Stamps(NamedTuple):
 
 
 _OBJECTS = {kind: msgspec.json.Decoder(shape.struct) for kind, shape in SHAPES.items()}
-_LISTS = {kind: msgspec.json.Decoder(_List[shape.struct]) for kind, shape in SHAPES.items()}  # type: ignore[name-defined] # a class per kind
 _EVENTS = {kind: msgspec.json.Decoder(_Event[shape.struct]) for kind, shape in SHAPES.items()}  # type: ignore[name-defined] # a class per kind
-_RAW_LIST = msgspec.json.Decoder(_List[msgspec.Raw])
+_LIST = msgspec.json.Decoder(_List[msgspec.Raw])
 _RAW_EVENT = msgspec.json.Decoder(_Event[msgspec.Raw])
 _STAMPS = msgspec.json.Decoder(_List[_Stamped])
 _HEAD = msgspec.json.Decoder(_Head)
@@ -132,15 +131,11 @@ def page_from_json(kind: Kind, text: bytes) -> Page:
     Raises:
         msgspec.MsgspecError: The page as a whole is not JSON, or no list of this kind.
     """
-    shape = SHAPES[kind]
-    try:
-        whole: _List[Any] = _LISTS[kind].decode(text)
-        objects: Iterator[Object | Retained] = map(shape.cut, whole.items or ())
-    except msgspec.ValidationError:
-        whole = _RAW_LIST.decode(text)
-        objects = (_object(kind, item) for item in whole.items or ())
-    if whole.kind and whole.kind != f"{shape.name}List":
-        raise msgspec.ValidationError(f"expected a {shape.name}List, found a {whole.kind}")
+    name = f"{SHAPES[kind].name}List"
+    whole = _LIST.decode(text)
+    if whole.kind not in ("", name):
+        raise msgspec.ValidationError(f"expected a {name}, found a {whole.kind}")
+    objects = (_object(kind, item) for item in whole.items or ())
     return Page(objects, whole.metadata.resource_version, whole.metadata.continue_)
 
 
@@ -217,13 +212,20 @@ def _object(kind: Kind, raw: msgspec.Raw) -> Object | Retained:
     """Decode an object that may not fit its kind."""
     shape = SHAPES[kind]
     try:
-        head = _HEAD.decode(raw)
+        item = _OBJECTS[kind].decode(raw)
     except msgspec.MsgspecError as fault:
-        return Retained(("", ""), "", f"one of {kind.value}: {fault}")
-    if head.kind not in ("", shape.name):
-        return Retained(("", ""), "", f"expected a {shape.name}, found a {head.kind}")
+        return _misfit(kind, raw, fault)
+    return shape.cut(item) if item.kind in ("", shape.name) else _misfit(kind, raw)
+
+
+def _misfit(kind: Kind, raw: msgspec.Raw, fault: msgspec.MsgspecError | None = None) -> Retained:
+    """Say what is wrong with an object that does not fit its kind."""
     try:
-        return shape.cut(_OBJECTS[kind].decode(raw))
-    except msgspec.MsgspecError as fault:
-        key, version = key_of(head.metadata), head.metadata.resource_version
-        return Retained(key, version, f"{kind.value} {'/'.join(filter(None, key))} at version {version}: {fault}")
+        head = _HEAD.decode(raw)
+    except msgspec.MsgspecError as worse:
+        return Retained(("", ""), "", f"one of {kind.value}: {worse}")
+    name = SHAPES[kind].name
+    if head.kind not in ("", name):
+        return Retained(("", ""), "", f"expected a {name}, found a {head.kind}")
+    key, version = key_of(head.metadata), head.metadata.resource_version
+    return Retained(key, version, f"{kind.value} {'/'.join(filter(None, key))} at version {version}: {fault}")
