@@ -117,6 +117,13 @@ async def test_a_pod_has_address_authority_and_token_around_it(api: FakeApi, acc
         assert {each.headers["authorization"].lower() for each in api.seen} == {"bearer first"}
 
 
+def test_the_cluster_around_a_pod_may_have_an_ipv6_address(account: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "fd00:10:96::1")
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "443")
+    config = ApiConfig(KINDS, service_account=str(account))
+    assert Account(config, lambda: 1.0).host == "https://[fd00:10:96::1]:443"
+
+
 async def test_a_new_token_is_used_for_the_next_request(api: FakeApi, account: Path) -> None:
     async with following("", *KINDS, service_account=str(account)) as follows:
         await synced(follows)
