@@ -18,7 +18,7 @@ def shop() -> Cluster:
     """The cluster of the example manifests, which nothing is to be complained of."""
     cluster = Cluster(list(Kind), lambda: 0.0)
     complaints: list[str] = []
-    Manifests([EXAMPLES], Options(), list(Kind), cluster, complaints.append).load()
+    Manifests([EXAMPLES], Options(), list(Kind), cluster, lambda _level, sentence: complaints.append(sentence)).load()
     assert complaints == []
     return cluster
 

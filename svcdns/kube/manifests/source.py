@@ -5,16 +5,16 @@ names, without the folders inside it; hidden files are left out, since editors k
 by looking again and again, which works on every file system and with every way to write: editors, renames, ConfigMaps
 and their symbolic links. What is still being written is left alone until two looks in a row see the same.
 
-A file that cannot be read or makes no sense keeps its last good state, and the log says where and why, once. Deleted
-files, and folders, take their objects with them.
+A file that cannot be read or makes no sense keeps its last good state, and the log says where and why, once, and when
+it is mended. Deleted files, and folders, take their objects with them.
 """
 
 import asyncio
+import logging
 import os
 import stat
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 
 from svcdns.errors import ConfigError
@@ -23,7 +23,7 @@ from svcdns.kube.manifests.controlplane import Objects, Options, make_objects
 from svcdns.kube.manifests.documents import Document, parse
 from svcdns.kube.objects import Kind
 
-INTERVAL = 0.4
+INTERVAL = 0.5
 SETTLING = 0.1
 
 _ENDINGS = (".yaml", ".yml", ".json")
@@ -33,6 +33,9 @@ _Place = tuple[int, str]
 
 _State = tuple[int, ...] | str | None
 """A file as the system describes it: what a write or a replacement changes; why it cannot be read; None once gone."""
+
+_Look = dict[str, _State]
+"""The files that a path stands for, by what comes after it in their paths: nothing where it is a file itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +63,7 @@ class Manifests:
         options: What of them counts, and where addresses come from.
         kinds: The kinds of objects that the cluster is to have.
         cluster: Where the objects go.
-        warn: Takes a sentence for the log.
+        log: Takes a level of `logging` and a sentence for the log.
         interval: Seconds between two looks.
         settling: Seconds until the next look while a file is being written.
     """
@@ -71,7 +74,7 @@ class Manifests:
         options: Options,
         kinds: Collection[Kind],
         cluster: Cluster,
-        warn: Callable[[str], None],
+        log: Callable[[int, str], None],
         *,
         interval: float = INTERVAL,
         settling: float = SETTLING,
@@ -80,16 +83,19 @@ class Manifests:
         self._options = options
         self._kinds = kinds
         self._cluster = cluster
-        self._warn = warn
+        self._log = log
         self._interval = interval
         self._settling = settling
-        self._settled = True
         self._files: dict[_Place, _File] = {}
-        self._seen: dict[_Place, _State] = {}
+        self._looked: list[_Look] = [{}] * len(paths)
+        self._unlisted: dict[str, str] = {}
+        self._settled = True
+        self._current = False
         self._made: Objects = {kind: {} for kind in kinds}
         self._applied = self._made
-        self._complaints: dict[str, Sequence[str]] = {}
-        self._said: frozenset[str] = frozenset()
+        self._unmade: dict[str, str] = {}
+        self._faults: dict[str, str] = {}
+        self._doubts: tuple[str, ...] = ()
 
     def load(self) -> None:
         """Read everything for the first time, and put it into the cluster in one step.
@@ -97,7 +103,16 @@ class Manifests:
         Raises:
             ConfigError: A path is not there, a file cannot be read or is no manifest, or there are too few addresses.
         """
-        for place, state in self._scan(strict=True).items():
+        looked = []
+        for path in self._paths:
+            try:
+                looked.append(_describe_files(path))
+            except OSError as error:
+                raise ConfigError(str(path), 1, f"expected a file or folder: {error.strerror}") from None
+            if not looked[-1]:
+                endings = ", ".join(_ENDINGS)
+                self._log(logging.WARNING, f"{path} has no {endings} file in it; folders inside it are not read")
+        for place, state in self._place(looked).items():
             content, _ = _read(place[1], state)
             # Read again at the second look: a write within the same tick of the clock would leave the state as it is.
             self._files[place] = _File(None, content, _parse(place[1], content))
@@ -107,59 +122,81 @@ class Manifests:
             for each in objects.values():
                 store.put(each)
             self._cluster.swap(kind, store)
-        self._say()
 
     def poll(self) -> None:
         """Look once, and take in what changed since it was read and was the same at the look before."""
-        self._look()
-        self._apply()
+        if self._look():
+            self._apply()
 
     async def run(self) -> None:
         """Follow changes until cancelled; files are read outside of the event loop."""
         while True:
             await asyncio.sleep(self._interval if self._settled else self._settling)
-            await asyncio.to_thread(self._look)
-            self._apply()
+            if await asyncio.to_thread(self._look):
+                self._apply()
 
-    def _look(self) -> None:
-        """Look at all files, and make all objects anew where a file that has settled differs."""
-        found = self._scan(strict=False)
+    def _look(self) -> bool:
+        """Look at all files, and make all objects anew where a file that has settled differs.
+
+        Returns:
+            Whether anything may be different, which it is not where all files were read in the state that they are in.
+        """
+        looked, unlisted = self._scan()
+        if self._current and looked == self._looked and unlisted == self._unlisted:
+            return False
+        before, found = self._place(self._looked), self._place(looked)
         known = {*found, *self._files}
-        moving = {place for place in known if found.get(place) != self._seen.get(place)}
-        self._seen = found
+        moving = {place for place in known if found.get(place) != before.get(place)}
+        self._looked, self._unlisted = looked, unlisted
         self._settled = not moving
         changed = [self._take(place, found.get(place)) for place in sorted(known - moving)]
         if any(changed):
-            try:
-                self._made = self._make()
-            except ConfigError as error:
-                self._complaints["objects"] = [f"{error}; no change is taken in until this is mended"]
+            self._remake()
+        self._current = found == {place: file.state for place, file in self._files.items()}
+        return True
 
     def _take(self, place: _Place, state: _State) -> bool:
         """Read a file that is not in the state in which it was read, and tell whether its documents differ."""
+        path = place[1]
         if state is None:
+            self._faults.pop(path, None)
             return bool(self._files.pop(place).documents)
         file = self._files.get(place, _File())
         if state == file.state:
             return False
+        read: _State = None
         try:
-            content, unchanged = _read(place[1], state)
+            content, unchanged = _read(path, state)
             if not unchanged:
                 self._settled = False
                 return False
+            read = state
             changed = content != file.content
-            documents = _parse(place[1], content) if changed else file.documents
+            documents = _parse(path, content) if changed else file.documents
         except ConfigError as error:
             fault = f"{error}; what it held before stays until it is mended"
-            self._files[place] = _File(state, file.content, file.documents, fault)
+            self._files[place] = _File(read, file.content, file.documents, fault)
             return False
         self._files[place] = _File(state, content, documents)
         return changed
 
+    def _remake(self) -> None:
+        """Make all objects anew, if that can be done."""
+        self._unmade = {}
+        try:
+            self._made = self._make()
+        except ConfigError as error:
+            where = f"{error.path}:{error.line}"
+            self._unmade[where] = f"{error}; no change is taken in until this is mended"
+
     def _make(self) -> Objects:
+        """Make all objects, and log what is doubtful in the manifests and was not before."""
         documents = [document for place in sorted(self._files) for document in self._files[place].documents]
         made = make_objects(documents, self._options)
-        self._complaints["objects"] = made.complaints
+        for doubt in made.complaints:
+            if doubt not in self._doubts:
+                self._log(logging.WARNING, doubt)
+        self._doubts = made.complaints
         return {kind: made.objects[kind] for kind in self._kinds}
 
     def _apply(self) -> None:
@@ -175,59 +212,67 @@ class Manifests:
         self._say()
 
     def _say(self) -> None:
-        """Log each complaint once, and again if it went away and came back."""
-        faults = [file.fault for _, file in sorted(self._files.items()) if file.fault]
-        complaints = dict.fromkeys((*faults, *chain.from_iterable(self._complaints.values())))
-        for complaint in complaints:
-            if complaint not in self._said:
-                self._warn(complaint)
-        self._said = frozenset(complaints)
+        """Log each fault once, again if it went away and came back, and what was mended."""
+        of_files = {path: file.fault for (_, path), file in sorted(self._files.items()) if file.fault}
+        faults = {**of_files, **self._unlisted, **self._unmade}
+        for where, fault in faults.items():
+            if self._faults.get(where) != fault:
+                self._log(logging.WARNING, fault)
+        for where in sorted(self._faults.keys() - faults.keys()):
+            self._log(logging.INFO, f"{where}: mended")
+        self._faults = faults
 
-    def _scan(self, *, strict: bool) -> dict[_Place, _State]:
+    def _scan(self) -> tuple[list[_Look], dict[str, str]]:
         """Describe all files as they are.
 
-        Args:
-            strict: Whether a path that is not there or cannot be listed is an error.
-
-        Raises:
-            ConfigError: It is.
+        Returns:
+            What each path holds, and by path what keeps it from being listed; such a path, if it is not gone, is taken
+            to hold what it held before.
         """
-        found: dict[_Place, _State] = {}
-        complaints = []
-        for position, path in enumerate(self._paths):
+        looked, unlisted = [], {}
+        for path, before in zip(self._paths, self._looked, strict=True):
             try:
-                files = {(position, name): state for name, state in _describe_files(path)}
-                if strict and not files:
-                    complaints.append(f"{path} has no {', '.join(_ENDINGS)} file in it; folders inside it are not read")
+                looked.append(_describe_files(path))
             except OSError as error:
-                if strict:
-                    raise ConfigError(str(path), 1, f"expected a file or folder: {error.strerror}") from None
-                complaints.append(f"{path} cannot be read: {error.strerror}")
-                gone = isinstance(error, FileNotFoundError)
-                files = {} if gone else {place: each for place, each in self._seen.items() if place[0] == position}
-            found |= files
-        self._complaints["paths"] = complaints
-        return found
+                unlisted[str(path)] = f"{path} cannot be read: {error.strerror}"
+                looked.append({} if isinstance(error, FileNotFoundError) else before)
+        return looked, unlisted
+
+    def _place(self, looked: Sequence[_Look]) -> dict[_Place, _State]:
+        return {
+            (position, f"{self._paths[position]}{name}"): state
+            for position, files in enumerate(looked)
+            for name, state in files.items()
+        }
 
 
-def _describe_files(path: Path) -> Iterator[tuple[str, _State]]:
-    """Yield the files that a path stands for, each with its state.
+def _describe_files(path: Path) -> _Look:
+    """Describe the files that a path stands for.
 
     Raises:
         OSError: The path is not there, or cannot be listed.
     """
     if not path.is_dir():
-        yield str(path), _describe(path.stat())
-        return
-    with os.scandir(path) as entries:
-        for entry in entries:
-            if not entry.name.endswith(_ENDINGS) or entry.name.startswith("."):
-                continue
-            try:
-                if not entry.is_dir():
-                    yield entry.path, _describe(entry.stat())
-            except OSError as error:
-                yield entry.path, f"cannot be read: {error.strerror}"
+        return {"": _describe(path.stat())}
+    descriptor = os.open(path, os.O_RDONLY)  # from here a file is found sooner than from the root
+    try:
+        with os.scandir(descriptor) as entries:
+            return {
+                f"/{name}": state
+                for entry in entries
+                if (name := entry.name).endswith(_ENDINGS) and name[0] != "." and (state := _describe_entry(entry))
+            }
+    finally:
+        os.close(descriptor)
+
+
+def _describe_entry(entry: os.DirEntry[str]) -> _State:
+    """Describe what is in a folder; None where that is another folder."""
+    try:
+        status = entry.stat()
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+    return None if stat.S_ISDIR(status.st_mode) else _describe(status)
 
 
 def _describe(status: os.stat_result) -> _State:

@@ -61,7 +61,7 @@ def _open_folders(folders: Folders, settings: Settings, cluster: Cluster) -> Sou
         folders.pod_cidr,
         folders.loopback,
     )
-    manifests = Manifests(folders.paths, options, settings.kinds, cluster, log.warning)
+    manifests = Manifests(folders.paths, options, settings.kinds, cluster, log.log)
     manifests.load()
     return Source(cluster, manifests.run, dict)
 

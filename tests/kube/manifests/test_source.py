@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import resource
 from collections.abc import Callable
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from pathlib import Path
@@ -31,7 +32,13 @@ class Folder:
 
     def follow(self, *paths: Path, options: Options | None = None) -> Manifests:
         return Manifests(
-            paths or (self.path,), options or Options(), KINDS, self.cluster, self.log.append, interval=0, settling=0
+            paths or (self.path,),
+            options or Options(),
+            KINDS,
+            self.cluster,
+            lambda _level, sentence: self.log.append(sentence),
+            interval=0,
+            settling=0,
         )
 
     def load(self, *paths: Path) -> Manifests:
@@ -251,12 +258,30 @@ def test_a_broken_file_keeps_its_last_good_state_and_is_told_once(folder: Folder
     folder.write("a.yaml", service("web", "10.0.0.4"))
     settle(manifests)
     assert folder.services == {"api": "10.0.0.3", "web": "10.0.0.4"}
+    assert folder.log.pop() == f"{path}: mended"
     folder.write("a.yaml", "kind: Service\nmetadata: {name: web}\n")
     settle(manifests)
-    assert folder.log == [complaint, complaint.replace(":1:", ":2:"), complaint]
     path.unlink()
     settle(manifests)
     assert folder.services == {"api": "10.0.0.3"}
+    assert folder.log == [complaint, complaint.replace(":1:", ":2:"), complaint]
+
+
+def test_a_file_that_could_not_be_read_for_a_moment_is_read_again(folder: Folder) -> None:
+    path = folder.write("a.yaml", service("web", "10.0.0.1"))
+    manifests = folder.load(path)
+    folder.write("a.yaml", service("web", "10.0.0.2"))
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    settle(manifests)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert folder.services == {"web": "10.0.0.1"}
+    settle(manifests)
+    assert folder.services == {"web": "10.0.0.2"}
+    assert folder.log == [
+        f"{path}:1: cannot be read: Too many open files; what it held before stays until it is mended",
+        f"{path}: mended",
+    ]
 
 
 def test_a_file_that_cannot_be_read_any_more_keeps_its_last_good_state(folder: Folder) -> None:
@@ -296,7 +321,11 @@ def test_a_folder_that_cannot_be_listed_any_more_keeps_its_objects(folder: Folde
     path.symlink_to(path.name)
     settle(manifests)
     assert folder.services == {"web": "10.0.0.1"}
-    assert folder.log == [f"{path} cannot be read: Too many levels of symbolic links"]
+    path.unlink()
+    (folder.path / "away").rename(path)
+    settle(manifests)
+    assert folder.services == {"web": "10.0.0.1"}
+    assert folder.log == [f"{path} cannot be read: Too many levels of symbolic links", f"{path}: mended"]
 
 
 def test_a_change_that_leaves_no_address_is_not_taken_in(folder: Folder) -> None:
@@ -315,13 +344,15 @@ def test_a_change_that_leaves_no_address_is_not_taken_in(folder: Folder) -> None
     folder.write("a.yaml", "kind: Service\nmetadata: {name: c}\nspec: {}")
     settle(manifests)
     assert folder.services == {"c": "10.0.0.2"}
-    assert len(folder.log) == 1
+    assert folder.log == [complaint, f"{path}:1: mended"]
 
 
 async def test_changes_are_followed_until_cancelled(folder: Folder) -> None:
     folder.write("a.yaml", service("web", "10.0.0.1"))
     told = asyncio.Event()
-    manifests = Manifests([folder.path], Options(), KINDS, folder.cluster, lambda _: told.set(), interval=0, settling=0)
+    manifests = Manifests(
+        [folder.path], Options(), KINDS, folder.cluster, lambda *_: told.set(), interval=0, settling=0
+    )
     manifests.load()
     running = asyncio.create_task(manifests.run())
     folder.write("a.yaml", service("web", "10.0.0.2"))
