@@ -28,7 +28,6 @@ class Plugin:
         recursive: Whether the plugin asks other servers for the client, so that answers of its block say so (RA).
         lameduck: How long the server goes on answering after it was told to stop, in seconds.
         startup_timeout: How long a reload waits for the plugin to become ready, in seconds.
-        example: A question that the plugin answers, as ``NAME TYPE``, to show to people who start it by hand.
         skippable: Whether an answer that passed the plugin may be given again without it (`Response.repeat`): what the
             plugin does depends on the question alone, or it takes `repeat` away where it does not.
     """
@@ -37,7 +36,6 @@ class Plugin:
     recursive: bool = False
     lameduck: float = 0.0
     startup_timeout: float = 0.0
-    example: str = ""
 
     async def handle(self, query: Query, rest: Handler) -> Response:
         """Answer *query*, by default with what the rest of the chain answers."""
@@ -52,6 +50,11 @@ class Plugin:
     @property
     def unready(self) -> str:
         """Why the plugin cannot answer yet, in a few words; empty once it can. Asked by the ready endpoint."""
+        return ""
+
+    @property
+    def example(self) -> str:
+        """A question that the plugin answers, as ``NAME TYPE``, to show to people who start it by hand; or nothing."""
         return ""
 
 

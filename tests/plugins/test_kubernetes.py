@@ -260,12 +260,50 @@ def test_a_manifest_that_makes_no_sense_ends_the_start(corefile: Path) -> None:
     [
         ("", "web.default.svc.cluster.local A"),
         ("labels tier=back", "another.prod.svc.cluster.local A"),
-        ("labels tier=none", ""),
+        ("namespaces prod", "another.prod.svc.cluster.local A"),
+        ("ignore empty_service", "outside.default.svc.cluster.local CNAME"),
+        ("labels tier=none", "cluster.local SOA"),
     ],
 )
-def test_manifests_give_an_example_to_ask(options: str, example: str, corefile: Path) -> None:
+async def test_manifests_give_an_example_that_is_answered(options: str, example: str, corefile: Path) -> None:
     plugin = make_plugin(f"kubernetes 10.in-addr.arpa cluster.local {{\nmanifests manifests\n{options}\n}}", corefile)
     assert plugin.example == example
+    name, rtype = example.split()
+    assert (await plugin.handle(answer(f"{name}. {rtype}"), rest)).answer
+
+
+def service_manifest(name: str, spec: str) -> str:
+    return f"kind: Service\nmetadata: {{name: {name}}}\nspec: {{{spec}}}\n---\n"
+
+
+@pytest.mark.parametrize(
+    ("manifest", "example"),
+    [
+        (service_manifest("web", "ipFamilies: [IPv6]"), "web.default.svc.cluster.local AAAA"),
+        (
+            service_manifest("db", "clusterIP: None, selector: {app: db}")
+            + "kind: Pod\nmetadata: {name: db, labels: {app: db}}",
+            "db.default.svc.cluster.local A",
+        ),
+        (service_manifest("db", "clusterIP: None"), "cluster.local SOA"),
+        (
+            service_manifest("a", "type: ExternalName, externalName: www.example.com")
+            + service_manifest("b", "type: ExternalName, externalName: gone.default.svc.cluster.local"),
+            "a.default.svc.cluster.local CNAME",
+        ),
+        ("", "cluster.local SOA"),
+    ],
+)
+async def test_whatever_a_folder_holds_there_is_an_example(manifest: str, example: str, corefile: Path) -> None:
+    (corefile.parent / "manifests" / "all.yaml").write_text(manifest)
+    plugin = make_plugin("kubernetes cluster.local {\nmanifests manifests\n}", corefile)
+    assert plugin.example == example
+    name, rtype = example.split()
+    assert (await plugin.handle(answer(f"{name}. {rtype}"), rest)).answer
+
+
+def test_an_api_server_gives_no_example() -> None:
+    assert over(make_cluster()).example == ""
 
 
 # --- the addresses that the server answers at ------------------------------------------------------------------------

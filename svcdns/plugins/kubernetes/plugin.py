@@ -11,12 +11,16 @@ from svcdns.chain import Environment, Handler, Plugin
 from svcdns.corefile import Directive
 from svcdns.dns.message import Query, Rcode, Response
 from svcdns.dns.name import Name, to_text
+from svcdns.dns.records import Rtype
 from svcdns.kube.cluster import Cluster
 from svcdns.kube.memo import Chase
+from svcdns.kube.objects import Service
 from svcdns.kube.schema import name_service
 from svcdns.kube.view import PLUGIN, View
 from svcdns.plugins.kubernetes.config import Folders, Settings, read_settings
 from svcdns.plugins.kubernetes.sources import Source, open_source
+
+_EXAMPLE_TYPES = (Rtype.A, Rtype.AAAA, Rtype.CNAME)
 
 log = logging.getLogger(__name__)
 
@@ -42,8 +46,7 @@ class Kubernetes(Plugin):
 
     def __init__(self, settings: Settings, source: Source, environment: Environment) -> None:
         self.startup_timeout = settings.startup_timeout
-        if isinstance(settings.source, Folders):
-            self.example = find_example(source.cluster, settings.options.primary)
+        self._settings = settings
         self._source = source
         self._view = View(source.cluster, settings.options, LocalAddresses(environment.listening))
         self._resolve: Callable[[Query], Awaitable[Response]] = environment.resolve
@@ -79,6 +82,13 @@ class Kubernetes(Plugin):
         faults = [fault for kind, fault in self._source.faults().items() if kind in pending]
         return f"no list of {missing} yet" + (f" ({'; '.join(faults)})" if faults else "")
 
+    @property
+    def example(self) -> str:
+        """A question that the manifests answer; those of an API server may not be in yet."""
+        if not isinstance(self._settings.source, Folders):
+            return ""
+        return find_example(self._source.cluster, self._settings.options.primary, self._view.find)
+
     async def _chase(self, query: Query, found: Chase) -> Response:
         """Ask the whole server for the last step of an answer; the response code is that of the last step (RFC 6604).
 
@@ -91,14 +101,31 @@ class Kubernetes(Plugin):
         return last._replace(answer=answer, additional=(), aa=True, ad=False, plugin=PLUGIN, repeat=None)
 
 
-def find_example(cluster: Cluster, zone: Name) -> str:
-    """Return a question that is answered with an address, rather one of the namespace ``default``; else nothing."""
-    services = [service for service in cluster.services.values() if service.addresses]
-    for service in sorted(services, key=lambda service: service.key[0] != "default"):
+def find_example(cluster: Cluster, zone: Name, find: Callable[[Name, int], Response | Chase | None]) -> str:
+    """Return a question that is answered: rather for an address, rather of a cluster IP, rather in ``default``.
+
+    Args:
+        cluster: What is served.
+        zone: The zone for names, whose SOA is there in any case.
+        find: Answers a question.
+    """
+    for service in sorted(cluster.services.values(), key=_rank_as_example):
         name = name_service(service.key, zone)
-        if name is not None:
-            return f"{to_text(name).removesuffix('.')} {'A' if len(service.addresses[0]) == 4 else 'AAAA'}"
-    return ""
+        if name is None:
+            continue
+        for rtype in _EXAMPLE_TYPES:
+            found = find(name, rtype)
+            if isinstance(found, Response) and found.rcode == Rcode.NOERROR and found.answer:
+                return f"{_show(name)} {rtype.name}"
+    return f"{_show(zone)} {Rtype.SOA.name}"
+
+
+def _rank_as_example(service: Service) -> tuple[bool, bool, bool]:
+    return bool(service.external_name), service.headless, service.key[0] != "default"
+
+
+def _show(name: Name) -> str:
+    return to_text(name).removesuffix(".") or "."
 
 
 class LocalAddresses:
