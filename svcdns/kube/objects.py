@@ -173,13 +173,13 @@ def pack(endpoints: list[Endpoint]) -> bytes:
 
 
 def octets(address: str) -> bytes | None:
-    """Return the octets of an IP address as text, or None where it is none."""
+    """Return the octets of an IP address as text, or None where it is none; with a zone, no record can hold it."""
     try:  # a large cluster has 100,000 such, and this is a quarter of the time
         first, second, third, fourth = address.split(".")
         return bytes((_DECIMALS[first], _DECIMALS[second], _DECIMALS[third], _DECIMALS[fourth]))
     except (ValueError, KeyError):
         pass
     try:
-        return ip_address(address).packed
+        return None if "%" in address else ip_address(address).packed
     except ValueError:
         return None

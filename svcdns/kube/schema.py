@@ -264,8 +264,6 @@ def label_address(address: bytes) -> bytes:
 def parse_address_label(label: bytes) -> bytes | None:
     """Read an address that was written as a label; None where it is none. One of IPv4 may be mapped into IPv6."""
     text = label.decode("latin-1")
-    if "%" in text:  # an IPv6 zone, which no record can hold
-        return None
     ipv4 = text.count("-") == _IPV4_DASHES and "--" not in text
     address = octets(text.replace("-", "." if ipv4 else ":"))
     return address.removeprefix(_IPV4_MAPPED) if address is not None else None

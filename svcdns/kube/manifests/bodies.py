@@ -1,35 +1,37 @@
 """What svcdns reads of the kinds that a manifest may hold, and what each field must be.
 
 `kube.decode` takes what an API server has checked; here people write, so that names, addresses and ports are checked
-too. A check that fails raises ValueError with ``FIELD: expected ...``, which msgspec reports with the path above it.
+too.
 
-Source: Kubernetes API v1, apps/v1, discovery.k8s.io/v1; "Object Names and IDs".
+Source: Kubernetes API v1, apps/v1, discovery.k8s.io/v1.
 """
 
-import re
-from collections.abc import Collection
 from itertools import chain
 
 import msgspec
 
-from svcdns.corefile.vocabulary import list_words
-from svcdns.kube.objects import HEADLESS, octets
+from svcdns.kube.manifests.fields import (
+    HOST,
+    LABEL,
+    PORT_NAME,
+    SUBDOMAIN,
+    Fields,
+    check_address,
+    check_choice,
+    check_form,
+    check_port,
+    check_target,
+)
+from svcdns.kube.objects import HEADLESS, LONGEST_LABEL
 
 FAMILIES = ("IPv4", "IPv6")
 DEFAULT_NAMESPACE = "default"
 EXTERNAL_NAME = "ExternalName"
 
-_LABEL = re.compile(r"(?=.{1,63}\Z)[a-z0-9](?:[-a-z0-9]*[a-z0-9])?")
-_SUBDOMAIN = re.compile(r"(?=.{1,253}\Z)[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*")
-_A_LABEL = "expected up to 63 lower-case letters, digits and hyphens, with no hyphen at either end"
-_A_SUBDOMAIN = "expected up to 253 lower-case letters, digits, hyphens and dots, with a letter or digit at either end"
+_MOST_REPLICAS = 100_000
 _TYPES = ("ClusterIP", "NodePort", "LoadBalancer", EXTERNAL_NAME)
 _POLICIES = ("SingleStack", "PreferDualStack", "RequireDualStack")
 _PROTOCOLS = ("TCP", "UDP", "SCTP")
-
-
-class Fields(msgspec.Struct, rename="camel", frozen=True, gc=False):
-    """Fields in the API's camel case, of which unknown ones are passed over; values without cycles."""
 
 
 class Owner(Fields, frozen=True):
@@ -50,9 +52,9 @@ class Metadata(Fields, frozen=True):
 
     def __post_init__(self) -> None:
         if not self.name:
-            raise ValueError(f"name: {_A_SUBDOMAIN}")
-        _check("name", self.name, _SUBDOMAIN, _A_SUBDOMAIN)
-        _check("namespace", self.namespace, _LABEL, _A_LABEL)
+            raise ValueError(f"name: {SUBDOMAIN.expected}")
+        check_form("name", self.name, SUBDOMAIN)
+        check_form("namespace", self.namespace, LABEL)
 
 
 class ServicePort(Fields, frozen=True):
@@ -64,8 +66,10 @@ class ServicePort(Fields, frozen=True):
     target_port: int | str | None = None
 
     def __post_init__(self) -> None:
-        _check_port("port", self.port)
-        _choose("protocol", self.protocol, _PROTOCOLS)
+        check_form("name", self.name, PORT_NAME)
+        check_port("port", self.port)
+        check_choice("protocol", self.protocol, _PROTOCOLS)
+        check_target("targetPort", self.target_port)
 
 
 class ServiceSpec(Fields, frozen=True):
@@ -82,17 +86,19 @@ class ServiceSpec(Fields, frozen=True):
     publish_not_ready_addresses: bool | None = None
 
     def __post_init__(self) -> None:
-        _choose("type", self.type, _TYPES)
-        _choose("ipFamilyPolicy", self.ip_family_policy, _POLICIES)
+        check_choice("type", self.type, _TYPES)
+        check_choice("ipFamilyPolicy", self.ip_family_policy, _POLICIES)
         for index, family in enumerate(self.ip_families or ()):
-            _choose(f"ipFamilies[{index}]", family, FAMILIES)
+            check_choice(f"ipFamilies[{index}]", family, FAMILIES)
         if self.cluster_ip and self.cluster_ip != HEADLESS:
-            _check_address("clusterIP", self.cluster_ip)
+            check_address("clusterIP", self.cluster_ip)
         for index, address in enumerate(self.cluster_ips or ()):
             if address != HEADLESS:
-                _check_address(f"clusterIPs[{index}]", address)
-        if self.type == EXTERNAL_NAME and not self.external_name:
-            raise ValueError("externalName: expected a name")
+                check_address(f"clusterIPs[{index}]", address)
+        if self.type == EXTERNAL_NAME:
+            if not self.external_name:
+                raise ValueError("externalName: expected a name")
+            check_form("externalName", self.external_name, HOST)
 
     @property
     def headless(self) -> bool:
@@ -119,7 +125,7 @@ class Service(Fields, frozen=True):
     spec: ServiceSpec
 
     def __post_init__(self) -> None:
-        _check("metadata.name", self.metadata.name, _LABEL, _A_LABEL)
+        check_form("metadata.name", self.metadata.name, LABEL)
 
 
 class Conditions(Fields, frozen=True):
@@ -143,7 +149,7 @@ class Endpoint(Fields, frozen=True):
     target_ref: Reference | None = None
 
     def __post_init__(self) -> None:
-        _check("hostname", self.hostname, _LABEL, _A_LABEL)
+        check_form("hostname", self.hostname, LABEL)
 
 
 class EndpointPort(Fields, frozen=True):
@@ -154,9 +160,10 @@ class EndpointPort(Fields, frozen=True):
     port: int | None = None
 
     def __post_init__(self) -> None:
-        _choose("protocol", self.protocol, _PROTOCOLS)
+        check_form("name", self.name, PORT_NAME)
+        check_choice("protocol", self.protocol, _PROTOCOLS)
         if self.port is not None:
-            _check_port("port", self.port)
+            check_port("port", self.port)
 
 
 class EndpointSlice(Fields, frozen=True):
@@ -168,11 +175,11 @@ class EndpointSlice(Fields, frozen=True):
     ports: list[EndpointPort] | None = None
 
     def __post_init__(self) -> None:
-        _choose("addressType", self.address_type, (*FAMILIES, "FQDN"))
+        check_choice("addressType", self.address_type, (*FAMILIES, "FQDN"))
         for index, endpoint in enumerate(self.endpoints or ()):
             for place, address in enumerate(endpoint.addresses or ()):
                 if self.address_type != "FQDN":
-                    _check_address(f"endpoints[{index}].addresses[{place}]", address)
+                    check_address(f"endpoints[{index}].addresses[{place}]", address)
 
 
 class EndpointAddress(Fields, frozen=True):
@@ -183,8 +190,8 @@ class EndpointAddress(Fields, frozen=True):
     target_ref: Reference | None = None
 
     def __post_init__(self) -> None:
-        _check_address("ip", self.ip)
-        _check("hostname", self.hostname, _LABEL, _A_LABEL)
+        check_address("ip", self.ip)
+        check_form("hostname", self.hostname, LABEL)
 
 
 class Subset(Fields, frozen=True):
@@ -207,7 +214,7 @@ class Namespace(Fields, frozen=True):
     metadata: Metadata
 
     def __post_init__(self) -> None:
-        _check("metadata.name", self.metadata.name, _LABEL, _A_LABEL)
+        check_form("metadata.name", self.metadata.name, LABEL)
 
 
 class ContainerPort(Fields, frozen=True):
@@ -218,8 +225,8 @@ class ContainerPort(Fields, frozen=True):
     protocol: str | None = None
 
     def __post_init__(self) -> None:
-        _check_port("containerPort", self.container_port)
-        _choose("protocol", self.protocol, _PROTOCOLS)
+        check_port("containerPort", self.container_port)
+        check_choice("protocol", self.protocol, _PROTOCOLS)
 
 
 class Container(Fields, frozen=True):
@@ -238,7 +245,7 @@ class PodSpec(Fields, frozen=True):
     init_containers: list[Container] | None = None
 
     def __post_init__(self) -> None:
-        _check("hostname", self.hostname, _LABEL, _A_LABEL)
+        check_form("hostname", self.hostname, LABEL)
 
     def find_port(self, name: str, protocol: str) -> int | None:
         """Return the number of the container port of that name and protocol, if there is one."""
@@ -263,7 +270,7 @@ class PodAddress(Fields, frozen=True):
     ip: str
 
     def __post_init__(self) -> None:
-        _check_address("ip", self.ip)
+        check_address("ip", self.ip)
 
 
 class PodStatus(Fields, frozen=True):
@@ -276,7 +283,7 @@ class PodStatus(Fields, frozen=True):
 
     def __post_init__(self) -> None:
         if self.pod_ip:
-            _check_address("podIP", self.pod_ip)
+            check_address("podIP", self.pod_ip)
 
     @property
     def addresses(self) -> list[str]:
@@ -322,6 +329,10 @@ class Ordinals(Fields, frozen=True):
 
     start: int = 0
 
+    def __post_init__(self) -> None:
+        if self.start < 0:
+            raise ValueError("start: expected 0 or more")
+
 
 class WorkloadSpec(Fields, frozen=True):
     """How many Pods there are to be, and how they are made."""
@@ -332,8 +343,14 @@ class WorkloadSpec(Fields, frozen=True):
     ordinals: Ordinals | None = None
 
     def __post_init__(self) -> None:
-        if (self.replicas or 0) < 0:
-            raise ValueError("replicas: expected 0 or more")
+        if not 0 <= (self.replicas or 0) <= _MOST_REPLICAS:
+            raise ValueError(f"replicas: expected 0 to {_MOST_REPLICAS}")
+
+    @property
+    def indexes(self) -> range:
+        """The numbers of its Pods; there is one Pod where nothing is said."""
+        start = self.ordinals.start if self.ordinals else 0
+        return range(start, start + (1 if self.replicas is None else self.replicas))
 
 
 class Workload(Fields, frozen=True):
@@ -347,7 +364,12 @@ class StatefulSet(Workload, frozen=True):
     """A StatefulSet, whose name becomes part of hostnames."""
 
     def __post_init__(self) -> None:
-        _check("metadata.name", self.metadata.name, _LABEL, _A_LABEL)
+        name, indexes = self.metadata.name, self.spec.indexes
+        check_form("metadata.name", name, LABEL)
+        ending = f"-{indexes[-1]}" if indexes else ""
+        if (longest := LONGEST_LABEL - len(ending)) < len(name):
+            reason = f"expected up to {longest} characters, since its Pods end in {ending}"
+            raise ValueError(f"metadata.name: {reason}")
 
 
 Body = Service | EndpointSlice | Endpoints | Namespace | Pod | Workload
@@ -369,23 +391,3 @@ BODIES: dict[str, tuple[str, type[Body]]] = {
 def family_of(address: str) -> str:
     """Return the family of an IP address."""
     return FAMILIES[":" in address]
-
-
-def _check(field: str, value: str | None, allowed: re.Pattern[str], expected: str) -> None:
-    if value and not allowed.fullmatch(value):
-        raise ValueError(f"{field}: {expected}")
-
-
-def _choose(field: str, value: str | None, choices: Collection[str]) -> None:
-    if value and value not in choices:
-        raise ValueError(f"{field}: expected {list_words(choices)}")
-
-
-def _check_port(field: str, value: int) -> None:
-    if not 1 <= value <= 65535:
-        raise ValueError(f"{field}: expected a port from 1 to 65535")
-
-
-def _check_address(field: str, value: str) -> None:
-    if octets(value) is None:
-        raise ValueError(f"{field}: expected an IP address")

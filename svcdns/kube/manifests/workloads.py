@@ -77,13 +77,11 @@ def _make_pods(origin: Document, workload: Workload) -> Iterator[RunningPod]:
     spec = workload.spec
     template = spec.template.spec
     labels = (spec.template.metadata and spec.template.metadata.labels) or {}
-    count = 1 if spec.replicas is None or origin.kind == "DaemonSet" else spec.replicas
     if not isinstance(workload, StatefulSet):
-        for index in range(count):
+        for index in range(1) if origin.kind == "DaemonSet" else spec.indexes:
             yield RunningPod(origin, (namespace, f"{name}-{origin.kind.lower()}-{index}"), labels, template)
         return
-    start = spec.ordinals.start if spec.ordinals else 0
-    for index in range(start, start + count):
+    for index in spec.indexes:
         pod = f"{name}-{index}"
         identity = msgspec.structs.replace(template, hostname=pod, subdomain=spec.service_name)
         own_labels = {_POD_NAME_LABEL: pod, _POD_INDEX_LABEL: str(index)}

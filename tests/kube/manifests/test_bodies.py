@@ -8,6 +8,10 @@ from svcdns.kube.manifests.documents import parse
 NAME = "metadata: {name: web}"
 A_LABEL = "expected up to 63 lower-case letters, digits and hyphens, with no hyphen at either end"
 A_SUBDOMAIN = "expected up to 253 lower-case letters, digits, hyphens and dots, with a letter or digit at either end"
+A_NAME = "expected a name such as www.example.com"
+A_PORT_NAME = "expected up to 63 letters, digits and hyphens, with no hyphen at either end"
+A_LONG_NAME = "a" * 61
+A_SHORTER_NAME = "expected up to 60 characters, since its Pods end in -10"
 A_POLICY = "expected 'SingleStack', 'PreferDualStack' or 'RequireDualStack'"
 A_TYPE = "expected 'ClusterIP', 'NodePort', 'LoadBalancer' or 'ExternalName'"
 
@@ -69,6 +73,34 @@ A_TYPE = "expected 'ClusterIP', 'NodePort', 'LoadBalancer' or 'ExternalName'"
             "Service web: spec.ports[0].protocol: expected 'TCP', 'UDP' or 'SCTP', found \"tcp\"",
         ),
         (
+            f"kind: Service\n{NAME}\nspec: {{clusterIP: 'fe80::1%eth0'}}",
+            'Service web: spec.clusterIP: expected an IP address, found "fe80::1%eth0"',
+        ),
+        (
+            f"kind: Service\n{NAME}\nspec: {{type: ExternalName, externalName: www example com}}",
+            f'Service web: spec.externalName: {A_NAME}, found "www example com"',
+        ),
+        (
+            f"kind: Service\n{NAME}\nspec: {{type: ExternalName, externalName: 'fd00::1'}}",
+            f'Service web: spec.externalName: {A_NAME}, found "fd00::1"',
+        ),
+        (
+            f"kind: Service\n{NAME}\nspec: {{ports: [{{port: 80, name: a.b}}]}}",
+            f'Service web: spec.ports[0].name: {A_PORT_NAME}, found "a.b"',
+        ),
+        (
+            f"kind: Service\n{NAME}\nspec: {{ports: [{{port: 80, targetPort: 65536}}]}}",
+            "Service web: spec.ports[0].targetPort: expected a port from 1 to 65535 or a port's name, found 65536",
+        ),
+        (
+            f"kind: Service\n{NAME}\nspec: {{ports: [{{port: 80, targetPort: -1}}]}}",
+            "Service web: spec.ports[0].targetPort: expected a port from 1 to 65535 or a port's name, found -1",
+        ),
+        (
+            f"kind: Service\n{NAME}\nspec: {{ports: [{{port: 80, targetPort: '8080'}}]}}",
+            'Service web: spec.ports[0].targetPort: expected a port from 1 to 65535 or a port\'s name, found "8080"',
+        ),
+        (
             f"kind: Service\n{NAME}\nspec: {{ports: {{port: 80}}}}",
             "Service web: spec.ports: expected a list, found a mapping",
         ),
@@ -93,6 +125,10 @@ A_TYPE = "expected 'ClusterIP', 'NodePort', 'LoadBalancer' or 'ExternalName'"
             f'EndpointSlice web: endpoints[0].hostname: {A_LABEL}, found "a.b"',
         ),
         (
+            f"kind: EndpointSlice\n{NAME}\nports: [{{name: a_b}}]",
+            f'EndpointSlice web: ports[0].name: {A_PORT_NAME}, found "a_b"',
+        ),
+        (
             f"kind: Endpoints\n{NAME}\nsubsets: [{{addresses: [{{ip: here}}]}}]",
             'Endpoints web: subsets[0].addresses[0].ip: expected an IP address, found "here"',
         ),
@@ -108,7 +144,19 @@ A_TYPE = "expected 'ClusterIP', 'NodePort', 'LoadBalancer' or 'ExternalName'"
         (f"kind: Deployment\n{NAME}\nspec: {{}}", "Deployment web: spec.template: expected a value, found nothing"),
         (
             f"kind: Deployment\n{NAME}\nspec: {{template: {{}}, replicas: -1}}",
-            "Deployment web: spec.replicas: expected 0 or more, found -1",
+            "Deployment web: spec.replicas: expected 0 to 100000, found -1",
+        ),
+        (
+            f"kind: Deployment\n{NAME}\nspec: {{template: {{}}, replicas: 1000000000}}",
+            "Deployment web: spec.replicas: expected 0 to 100000, found 1000000000",
+        ),
+        (
+            f"kind: StatefulSet\n{NAME}\nspec: {{template: {{}}, ordinals: {{start: -1}}}}",
+            "StatefulSet web: spec.ordinals.start: expected 0 or more, found -1",
+        ),
+        (
+            f"kind: StatefulSet\nmetadata: {{name: {A_LONG_NAME}}}\nspec: {{template: {{}}, replicas: 11}}",
+            f'StatefulSet {A_LONG_NAME}: metadata.name: {A_SHORTER_NAME}, found "{A_LONG_NAME}"',
         ),
         (
             "kind: StatefulSet\nmetadata: {name: a.b}\nspec: {template: {}}",
@@ -152,6 +200,11 @@ def test_a_word_that_yaml_takes_for_something_else_is_to_be_quoted(
         f"kind: Pod\n{NAME}\nstatus: null\nmore: [1, 2]",
         f"kind: Service\n{NAME}\nspec: {{ports: null, selector: null, clusterIP: '', clusterIPs: [None]}}",
         f"kind: Service\n{NAME}\nspec: {{ports: [{{port: 80, targetPort: http}}, {{port: 81, targetPort: 8081}}]}}",
+        f"kind: Service\n{NAME}\nspec: {{ports: [{{port: 80, targetPort: 0}}, {{port: 81, targetPort: ''}}]}}",
+        f"kind: Service\n{NAME}\nspec: {{type: ExternalName, externalName: WWW.Example.com.}}",
+        f"kind: Service\n{NAME}\nspec: {{type: ExternalName, externalName: 192.0.2.1}}",
+        f"kind: Service\n{NAME}\nspec: {{type: ClusterIP, externalName: not read}}",
+        f"kind: StatefulSet\nmetadata: {{name: {A_LONG_NAME}}}\nspec: {{template: {{}}, replicas: 10}}",
         f"kind: EndpointSlice\n{NAME}\naddressType: FQDN\nendpoints: [{{addresses: [db.example.com]}}]",
         f"kind: EndpointSlice\n{NAME}\nports: [{{port: null}}]\nendpoints: null",
         f"kind: Endpoints\n{NAME}",
