@@ -485,6 +485,8 @@ def test_odd_options_are_fine(options: str) -> None:
         ("manifests a\nloopback yes", "loopback: found 'yes', expected nothing after it"),
         ("manifests a\nservice_cidr 10.0.0.1/8", "service_cidr: found '10.0.0.1/8', expected an address range such as"),
         ("manifests a\nservice_cidr 10.0.0.0/8 11.0.0.0/8", "service_cidr: found '10.0.0.0/8 11.0.0.0/8', expected at"),
+        ("manifests a\npod_cidr 10.0.0.0/31", "pod_cidr: found '10.0.0.0/31', expected an address range of at least 4"),
+        ("manifests a\npod_cidr fd00::1", "pod_cidr: found 'fd00::1', expected an address range of at least 4"),
         ("manifests a\npod_cidr", "pod_cidr: found no arguments, expected CIDR..."),
     ],
 )

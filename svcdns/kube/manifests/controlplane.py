@@ -22,7 +22,7 @@ import msgspec
 from svcdns.errors import ConfigError
 from svcdns.kube.decode import from_plain
 from svcdns.kube.manifests import bodies
-from svcdns.kube.manifests.addresses import AddressPool, Loopback, Ranges, normalize
+from svcdns.kube.manifests.addresses import AddressPool, Loopback, Ranges
 from svcdns.kube.manifests.bodies import EXTERNAL_NAME, FAMILIES
 from svcdns.kube.manifests.documents import Document
 from svcdns.kube.manifests.endpoints import (
@@ -34,7 +34,7 @@ from svcdns.kube.manifests.endpoints import (
     slice_pods,
 )
 from svcdns.kube.manifests.workloads import RunningPod, find_pods
-from svcdns.kube.objects import HEADLESS, SERVICE_NAME_LABEL, Key, Kind, Object
+from svcdns.kube.objects import HEADLESS, SERVICE_NAME_LABEL, Key, Kind, Object, octets
 from svcdns.kube.selector import EVERYTHING, Selector
 
 _NAMESPACE_LABEL = "kubernetes.io/metadata.name"
@@ -109,17 +109,18 @@ class _Addresses:
     """
 
     def __init__(self, documents: Sequence[Document], pods: Sequence[RunningPod], options: Options) -> None:
-        taken = normalize(address for document in documents for address in _list_written(document.body))
+        written = (octets(address) for document in documents for address in _list_written(document.body))
+        taken = {address for address in written if address is not None}
         self._loopback = options.loopback
         self.services: dict[Key, list[str]] = {}
         self.pods: dict[Key, list[str]] = {}
         services = self._pool(options.service_cidr, taken)
         for document in sorted(documents, key=_key):
             if isinstance(document.body, bodies.Service) and not _lacks_address(spec := document.body.spec):
-                written = {bodies.family_of(address): address for address in spec.addresses}
+                own = {bodies.family_of(address): address for address in spec.addresses}
                 self.services[document.key] = [
-                    written.get(family) or _take(services, family, document.key, document, "service_cidr")
-                    for family in dict.fromkeys((*spec.families, *written))
+                    own.get(family) or _take(services, family, document.key, document, "service_cidr")
+                    for family in dict.fromkeys((*spec.families, *own))
                 ]
         pool = self._pool(options.pod_cidr, taken)
         for pod in sorted(pods, key=_key):
@@ -127,7 +128,7 @@ class _Addresses:
                 _take(pool, family, pod.key, pod.origin, "pod_cidr") for family in FAMILIES
             ]
 
-    def _pool(self, ranges: Ranges, taken: set[str]) -> AddressPool | Loopback:
+    def _pool(self, ranges: Ranges, taken: set[bytes]) -> AddressPool | Loopback:
         return Loopback() if self._loopback else AddressPool(ranges, taken)
 
 

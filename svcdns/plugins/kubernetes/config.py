@@ -16,7 +16,7 @@ from svcdns.dns.name import ROOT, Name, from_text, to_text
 from svcdns.kube.api.config import ApiConfig
 from svcdns.kube.directory import Options, Pods
 from svcdns.kube.manifests import controlplane
-from svcdns.kube.manifests.addresses import Ranges
+from svcdns.kube.manifests.addresses import SMALLEST_RANGE, Ranges
 from svcdns.kube.objects import Kind
 from svcdns.kube.reverse import is_reverse
 from svcdns.kube.schema import make_soa
@@ -344,9 +344,12 @@ def _ranges(option: Option, before: Ranges) -> Ranges:
 
 def _parse_network(text: str) -> IPv4Network | IPv6Network:
     try:
-        return ip_network(text)
+        network = ip_network(text)
     except ValueError:
         raise ValueError("expected an address range such as 10.96.0.0/12 or fd00:10:96::/112") from None
+    if network.num_addresses < SMALLEST_RANGE:
+        raise ValueError(f"expected an address range of at least {SMALLEST_RANGE} addresses")
+    return network
 
 
 def _parse_rate(text: str) -> float:

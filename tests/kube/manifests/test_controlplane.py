@@ -87,6 +87,13 @@ def test_a_written_address_is_given_to_nobody_else() -> None:
         assert cluster_ips(make(other, web("")), "web") != [address]
 
 
+def test_a_written_address_is_known_in_any_spelling() -> None:
+    text = web("ipFamilies: [IPv6]")
+    (address,) = cluster_ips(make(text), "web")
+    spelled = ip_address(address).exploded.upper()
+    assert cluster_ips(make(text, web(f"clusterIP: '{spelled}'", "api")), "web") != [address]
+
+
 def test_a_range_may_be_set() -> None:
     made = make(
         web("ipFamilyPolicy: RequireDualStack, selector: {app: web}"),
