@@ -281,6 +281,10 @@ def service_manifest(name: str, spec: str) -> str:
     [
         (service_manifest("web", "ipFamilies: [IPv6]"), "web.default.svc.cluster.local AAAA"),
         (
+            service_manifest("six", "ipFamilies: [IPv6]") + service_manifest("web", "ipFamilies: [IPv4]"),
+            "web.default.svc.cluster.local A",
+        ),
+        (
             service_manifest("db", "clusterIP: None, selector: {app: db}")
             + "kind: Pod\nmetadata: {name: db, labels: {app: db}}",
             "db.default.svc.cluster.local A",

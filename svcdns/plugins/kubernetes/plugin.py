@@ -13,6 +13,7 @@ from svcdns.dns.message import Query, Rcode, Response
 from svcdns.dns.name import Name, to_text
 from svcdns.dns.records import Rtype
 from svcdns.kube.cluster import Cluster
+from svcdns.kube.manifests.bodies import DEFAULT_NAMESPACE
 from svcdns.kube.memo import Chase
 from svcdns.kube.objects import Service
 from svcdns.kube.schema import name_service
@@ -20,6 +21,7 @@ from svcdns.kube.view import PLUGIN, View
 from svcdns.plugins.kubernetes.config import Folders, Settings, read_settings
 from svcdns.plugins.kubernetes.sources import Source, open_source
 
+_IPV4_OCTETS = 4
 _EXAMPLE_TYPES = (Rtype.A, Rtype.AAAA, Rtype.CNAME)
 
 log = logging.getLogger(__name__)
@@ -102,7 +104,7 @@ class Kubernetes(Plugin):
 
 
 def find_example(cluster: Cluster, zone: Name, find: Callable[[Name, int], Response | Chase | None]) -> str:
-    """Return a question that is answered: rather for an address, rather of a cluster IP, rather in ``default``.
+    """Return a question that is answered: rather for a cluster IP, rather of IPv4, rather in ``default``.
 
     Args:
         cluster: What is served.
@@ -120,8 +122,9 @@ def find_example(cluster: Cluster, zone: Name, find: Callable[[Name, int], Respo
     return f"{_show(zone)} {Rtype.SOA.name}"
 
 
-def _rank_as_example(service: Service) -> tuple[bool, bool, bool]:
-    return bool(service.external_name), service.headless, service.key[0] != "default"
+def _rank_as_example(service: Service) -> tuple[bool, bool, bool, bool]:
+    ipv4 = any(len(address) == _IPV4_OCTETS for address in service.addresses)
+    return bool(service.external_name), service.headless, not ipv4, service.key[0] != DEFAULT_NAMESPACE
 
 
 def _show(name: Name) -> str:
