@@ -94,7 +94,7 @@ def parse(path: str, text: str) -> list[Document]:
 def _read(path: str, text: str) -> Iterator[Document]:
     loader = _Loader(text)
     while loader.check_node():
-        for kind, node in _find_objects(path, loader.get_node()):
+        for kind, node in _find_objects(path, loader, loader.get_node()):
             line = node.start_mark.line + 1
             try:
                 body = msgspec.convert(loader.construct_document(node), BODIES[kind][1])
@@ -105,21 +105,25 @@ def _read(path: str, text: str) -> Iterator[Document]:
             yield Document(path, line, kind, body)
 
 
-def _find_objects(path: str, node: yaml.Node | None, inferred: str = "") -> Iterator[tuple[str, yaml.MappingNode]]:
+def _find_objects(
+    path: str, loader: _Loader, node: yaml.Node | None, inferred: str = ""
+) -> Iterator[tuple[str, yaml.MappingNode]]:
     """Yield the objects that svcdns knows by kind, those of lists included.
 
     Args:
         path: The file.
+        loader: What puts in the fields that a mapping merges from others.
         node: A document, or an item of a list.
         inferred: The kind where the item does not say it, as in the API's ``ServiceList``.
     """
     if not isinstance(node, yaml.MappingNode):
         return
+    loader.flatten_mapping(node)
     kind = _text(_field(node, "kind")) or inferred
     items = _field(node, "items") if kind.endswith("List") else None
     if isinstance(items, yaml.SequenceNode):
         for item in items.value:
-            yield from _find_objects(path, item, kind.removesuffix("List"))
+            yield from _find_objects(path, loader, item, kind.removesuffix("List"))
     elif items is not None and items.tag != _NULL:
         raise ConfigError(path, items.start_mark.line + 1, f"{kind}: items: expected a list, found {_show(items)}")
     elif kind in BODIES:

@@ -105,6 +105,19 @@ def test_anchors_and_merge_keys_are_followed() -> None:
     assert document.key == ("shop", "web")
 
 
+def test_a_kind_may_be_merged_too() -> None:
+    text = """\
+kind: List
+items:
+- &first {kind: Service, metadata: {name: a}, spec: {}}
+- <<: *first
+  metadata: {name: b}
+- <<: *first
+  kind: ConfigMap
+"""
+    assert name(text) == [(3, "Service default/a"), (4, "Service default/b")]
+
+
 @pytest.mark.parametrize(
     ("text", "line", "reason"),
     [
