@@ -135,7 +135,7 @@ class _Addresses:
 def _list_objects(documents: Sequence[Document], pods: Sequence[RunningPod], addresses: _Addresses) -> Iterator[Listed]:
     yield from _list_namespaces(documents)
     for pod in pods:
-        if not pod.terminating:
+        if pod.listed:
             content = {"status": {"podIPs": [{"ip": address} for address in addresses.pods[pod.key]]}}
             yield Listed(Kind.POD, pod.key, pod.labels, content)
     yield from _list_slices(documents, PodIndex(pods), addresses)

@@ -13,6 +13,7 @@ from svcdns.kube.manifests.documents import Document
 from svcdns.kube.objects import Key
 
 _POD_NAME_LABEL = "statefulset.kubernetes.io/pod-name"
+_LOST = "Unknown"
 _POD_INDEX_LABEL = "apps.kubernetes.io/pod-index"
 
 
@@ -39,6 +40,11 @@ class RunningPod(NamedTuple):
     def ready(self) -> bool:
         """Whether it takes requests."""
         return self.status.ready and not self.terminating
+
+    @property
+    def listed(self) -> bool:
+        """Whether an API server would list it to us, who ask for no Pod that is at its end or that its node lost."""
+        return not self.terminating and self.status.phase != _LOST
 
 
 def find_pods(documents: Iterable[Document]) -> list[RunningPod]:

@@ -205,7 +205,7 @@ metadata: {name: two, labels: {app: web}}
     assert list(made[Kind.NAMESPACE]) == [("", "default")]
 
 
-def test_pods_that_end_or_have_ended_are_not_listed() -> None:
+def test_pods_that_end_have_ended_or_are_lost_are_not_listed() -> None:
     text = """
 kind: Pod
 metadata: {name: gone}
@@ -213,6 +213,10 @@ status: {phase: Failed}
 ---
 kind: Pod
 metadata: {name: going, deletionTimestamp: 2024-01-01T00:00:00Z}
+---
+kind: Pod
+metadata: {name: lost}
+status: {phase: Unknown}
 ---
 kind: Pod
 metadata: {name: unready}
