@@ -6,6 +6,7 @@ they were sent. The serial of an SOA record is a time, and stands as 0.
 """
 
 import struct
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -23,6 +24,9 @@ Name = str
 _QR, _OPCODE, _RCODE = 0x8000, 0x7800, 0xF
 _FLAGS = tuple(map(int, (dns.flags.AA, dns.flags.TC, dns.flags.RD, dns.flags.RA, dns.flags.AD, dns.flags.CD)))
 _DO = 0x8000
+EDE = 15
+"""The option that holds an extended error."""
+
 _POINTER, _OFFSET = 0xC0, 0x3FFF
 _OPT, _IN = int(dns.rdatatype.OPT), int(dns.rdataclass.IN)
 
@@ -75,11 +79,12 @@ class Record(NamedTuple):
 
 
 class Edns(NamedTuple):
-    """What an OPT record says; of its options the codes, in order."""
+    """What an OPT record says; of its options the codes, in order, and of an extended error the code of that."""
 
     payload: int
     do: bool
     options: tuple[int, ...]
+    error: int | None = None
 
 
 class Answer(NamedTuple):
@@ -94,6 +99,7 @@ class Answer(NamedTuple):
         ad: Authentic data.
         cd: Checking disabled, copied from the query.
         echoed: Whether the question, and owners in the answer section that equal it, have their letter case as sent.
+        chained: Whether each alias of the answer section stands right before what it leads to.
         answer: The answer section, sorted.
         authority: The authority section, sorted.
         additional: The additional section without OPT, sorted.
@@ -108,6 +114,7 @@ class Answer(NamedTuple):
     ad: bool
     cd: bool
     echoed: bool
+    chained: bool
     answer: tuple[Record, ...]
     authority: tuple[Record, ...]
     additional: tuple[Record, ...]
@@ -169,7 +176,7 @@ def read(question: Question, octets: bytes) -> Reply:
     assert asked == _to_codes(question.rtype, question.rclass)
     answer = reader.read_section(counts[0])
     echoed = reader.echoed
-    sections = (answer, reader.read_section(counts[1]), reader.read_section(counts[2]))
+    authority, additional = reader.read_section(counts[1]), reader.read_section(counts[2])
     assert reader.position == len(octets)
     said = [flags & bit != 0 for bit in _FLAGS]
     rcode = flags & _RCODE | reader.rcode
@@ -182,10 +189,23 @@ def read(question: Question, octets: bytes) -> Reply:
         said[4],
         said[5],
         echoed,
-        *sections,
+        is_chained(question.folded, answer),
+        tuple(sorted(answer)),
+        tuple(sorted(authority)),
+        tuple(sorted(additional)),
         reader.edns,
     )
     return Reply(whole, len(octets), tuple(reader.serials))
+
+
+def is_chained(name: Name, answer: Iterable[Record]) -> bool:
+    """Tell whether each alias of an answer section stands right before what it leads to (RFC 1034 section 4.3.2)."""
+    for record in answer:
+        if record.owner != name:
+            return False
+        if record.rtype == "CNAME":
+            name = record.data
+    return True
 
 
 class _Reader:
@@ -207,8 +227,8 @@ class _Reader:
         self.position += struct.calcsize(form)
         return found
 
-    def read_section(self, count: int) -> tuple[Record, ...]:
-        """Read *count* records, and leave out the OPT record."""
+    def read_section(self, count: int) -> list[Record]:
+        """Read *count* records in their order, and leave out the OPT record."""
         found = []
         for _ in range(count):
             owner = self.read_owner()
@@ -221,7 +241,7 @@ class _Reader:
                 kind = _to_mnemonic(dns.rdatatype.RdataType, rtype)
                 found.append(Record(owner, kind, ttl, self._read_data(rtype, end)))
             assert self.position == end
-        return tuple(sorted(found))
+        return found
 
     def read_owner(self) -> Name:
         """Read a name; note whether it equals the question but for its letter case."""
@@ -268,12 +288,14 @@ class _Reader:
         assert self.edns is None
         assert ttl & 0x00FF7FFF == 0
         self.rcode = ttl >> 24 << 4
-        options = []
+        options, error = [], None
         while self.position < end:
             code, length = self.unpack("!HH")
             options.append(code)
+            if code == EDE:
+                error = int.from_bytes(self._octets[self.position : self.position + 2])
             self.position += length
-        self.edns = Edns(payload, ttl & _DO != 0, tuple(options))
+        self.edns = Edns(payload, ttl & _DO != 0, tuple(options), error)
 
 
 @lru_cache(maxsize=65536)

@@ -9,7 +9,7 @@ import dns.rdata
 import dns.rdataclass
 import dns.rdatatype
 
-from tests.parity.answers import Answer, Edns, Name, Question, Record, Reply
+from tests.parity.answers import EDE, Answer, Edns, Name, Question, Record, Reply
 from tests.parity.evidence import Evidence, is_reverse, namespace_of
 from tests.parity.legs import Leg
 from tests.parity.questions import NEUTRAL
@@ -22,7 +22,9 @@ PAYLOAD = 1232
 
 SMALLEST = 512
 HEADER, FIXED, OPT = 16, 12, 11
-EDE = 15
+NOT_READY, NOT_AUTHORITATIVE, NO_REACHABLE_AUTHORITY = 14, 20, 22
+"""Extended errors (RFC 8914)."""
+
 VERSION_TTL = 28800
 LONGEST_TTL = 30
 """How long the leg with a cache keeps an answer, in seconds."""
@@ -286,8 +288,10 @@ def say_refused(case: Case, answer: Answer) -> Answer:
 
 def say_own_opt(case: Case, answer: Answer) -> Answer:
     assert answer.edns is not None
-    explained = answer.rcode in ("SERVFAIL", "REFUSED") and case.question.rclass == "IN"
-    return answer._replace(edns=Edns(PAYLOAD, answer.edns.do, (EDE,) if explained else ()))
+    refusal = NO_REACHABLE_AUTHORITY if case.leg.forwards else NOT_AUTHORITATIVE
+    errors = {"SERVFAIL": NOT_READY, "REFUSED": refusal} if case.question.rclass == "IN" else {}
+    error = errors.get(answer.rcode)
+    return answer._replace(edns=Edns(PAYLOAD, answer.edns.do, () if error is None else (EDE,), error))
 
 
 def cut(case: Case, answer: Answer) -> Answer:

@@ -74,7 +74,7 @@ class Comparison:
             name = question.folded
             zone = self._evidence.zone(name)
             case = Case(question, name, zone, self._leg, self._evidence, self.expect, self.ours[question])
-            answer, rows = self._theirs[question].answer._replace(echoed=True), []
+            answer, rows = self._theirs[question].answer._replace(echoed=True, chained=True), []
             for row in DIFFERENCES:
                 if row.applies(case) and (other := row.expect(case, answer)) != answer:
                     answer = other
