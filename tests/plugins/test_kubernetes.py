@@ -291,9 +291,22 @@ def service_manifest(name: str, spec: str) -> str:
         ),
         (service_manifest("db", "clusterIP: None"), "cluster.local SOA"),
         (
-            service_manifest("a", "type: ExternalName, externalName: www.example.com")
-            + service_manifest("b", "type: ExternalName, externalName: gone.default.svc.cluster.local"),
+            service_manifest("a", "type: ExternalName, externalName: gone.default.svc.cluster.local"),
             "a.default.svc.cluster.local CNAME",
+        ),
+        (
+            service_manifest("a", "type: ExternalName, externalName: c.default.svc.cluster.local")
+            + service_manifest("b", "clusterIP: None, selector: {app: db}")
+            + "kind: Pod\nmetadata: {name: db, labels: {app: db}}\n---\n"
+            + service_manifest("c", "type: NodePort").replace("name: c", "name: c, namespace: prod")
+            + service_manifest("d", "type: ClusterIP"),
+            "d.default.svc.cluster.local A",
+        ),
+        (
+            service_manifest("a", "type: ExternalName, externalName: b.default.svc.cluster.local")
+            + service_manifest("b", "clusterIP: None, selector: {app: db}")
+            + "kind: Pod\nmetadata: {name: db, labels: {app: db}}",
+            "b.default.svc.cluster.local A",
         ),
         ("", "cluster.local SOA"),
     ],

@@ -21,6 +21,7 @@ from svcdns.kube.manifests.fields import (
     check_form,
     check_port,
     check_target,
+    check_word,
 )
 from svcdns.kube.objects import HEADLESS, LONGEST_LABEL
 
@@ -89,7 +90,7 @@ class ServiceSpec(Fields, frozen=True):
         check_choice("type", self.type, _TYPES)
         check_choice("ipFamilyPolicy", self.ip_family_policy, _POLICIES)
         for index, family in enumerate(self.ip_families or ()):
-            check_choice(f"ipFamilies[{index}]", family, FAMILIES)
+            check_word(f"ipFamilies[{index}]", family, FAMILIES)
         if self.cluster_ip and self.cluster_ip != HEADLESS:
             check_address("clusterIP", self.cluster_ip)
         for index, address in enumerate(self.cluster_ips or ()):

@@ -110,7 +110,7 @@ class _Addresses:
 
     def __init__(self, documents: Sequence[Document], pods: Sequence[RunningPod], options: Options) -> None:
         written = (octets(address) for document in documents for address in _list_written(document.body))
-        taken = {address for address in written if address is not None}
+        taken = {address for address in written if address is not None}  # which nobody else is given
         self._loopback = options.loopback
         self.services: dict[Key, list[str]] = {}
         self.pods: dict[Key, list[str]] = {}
@@ -212,13 +212,13 @@ def _lacks_address(spec: bodies.ServiceSpec) -> bool:
 
 
 def _list_written(body: bodies.Body) -> Iterator[str]:
-    """Yield every address that a manifest writes, so that none of them is given to others."""
+    """Yield every address, or host name in the place of one, that a manifest writes."""
     match body:
         case bodies.Service(spec=spec):
             yield from spec.addresses
         case bodies.Pod(status=bodies.PodStatus() as status):
             yield from status.addresses
-        case bodies.EndpointSlice(address_type=address_type) if address_type != "FQDN":
+        case bodies.EndpointSlice():
             for endpoint in body.endpoints or ():
                 yield from endpoint.addresses or ()
         case bodies.Endpoints():

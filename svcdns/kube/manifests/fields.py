@@ -54,7 +54,13 @@ def check_form(field: str, value: str | None, form: Form) -> None:
 
 def check_choice(field: str, value: str | None, choices: Collection[str]) -> None:
     """Check a word, which may be left out."""
-    if value and value not in choices:
+    if value:
+        check_word(field, value, choices)
+
+
+def check_word(field: str, value: str, choices: Collection[str]) -> None:
+    """Check a word that must be there."""
+    if value not in choices:
         raise ValueError(f"{field}: expected {list_words(choices)}")
 
 

@@ -84,7 +84,7 @@ def _make_pods(origin: Document, workload: Workload) -> Iterator[RunningPod]:
     template = spec.template.spec
     labels = (spec.template.metadata and spec.template.metadata.labels) or {}
     if not isinstance(workload, StatefulSet):
-        for index in range(1) if origin.kind == "DaemonSet" else spec.indexes:
+        for index in spec.indexes:
             yield RunningPod(origin, (namespace, f"{name}-{origin.kind.lower()}-{index}"), labels, template)
         return
     for index in spec.indexes:

@@ -57,6 +57,10 @@ A_TYPE = "expected 'ClusterIP', 'NodePort', 'LoadBalancer' or 'ExternalName'"
             "Service web: spec.ipFamilies[1]: expected 'IPv4' or 'IPv6', found \"ipv6\"",
         ),
         (
+            f"kind: Service\n{NAME}\nspec: {{ipFamilies: ['']}}",
+            "Service web: spec.ipFamilies[0]: expected 'IPv4' or 'IPv6', found nothing",
+        ),
+        (
             f"kind: Service\n{NAME}\nspec: {{ipFamilyPolicy: Dual}}",
             f'Service web: spec.ipFamilyPolicy: {A_POLICY}, found "Dual"',
         ),

@@ -1,5 +1,6 @@
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from random import Random
+from string import ascii_lowercase
 
 import pytest
 from hypothesis import given
@@ -56,6 +57,7 @@ def test_a_service_becomes_what_the_api_server_would_list(spec: str, expected: S
         ("ipFamilyPolicy: RequireDualStack, ipFamilies: [IPv6]", ["fd00:10:96::8faa", "10.111.210.249"]),
         ("clusterIP: 192.0.2.1", ["192.0.2.1"]),
         ("clusterIP: 'fd00::1'", ["fd00::1"]),
+        ("clusterIP: 'fd00::1', ipFamilies: [IPv4]", ["10.111.210.249", "fd00::1"]),
         ("clusterIP: 192.0.2.1, ipFamilyPolicy: PreferDualStack", ["192.0.2.1", "fd00:10:96::8faa"]),
         ("clusterIP: 192.0.2.1, clusterIPs: [192.0.2.1, 'fd00::1']", ["192.0.2.1", "fd00::1"]),
     ],
@@ -134,6 +136,13 @@ def test_addresses_do_not_depend_on_the_order_of_files(found: set[str], random: 
     assert all(ip_address(address) in SMALL[":" in address] for address in addresses)
 
 
+def test_addresses_of_pods_do_not_depend_on_the_order_of_files_either() -> None:
+    texts = [f"kind: Pod\nmetadata: {{name: {name}}}" for name in ascii_lowercase]
+    small = (IPv4Network("10.0.0.0/27"), IPv6Network("fd00::/64"))
+    made = make(*texts, pod_cidr=small)[Kind.POD]
+    assert made == make(*reversed(texts), pod_cidr=small)[Kind.POD]
+
+
 def test_on_loopback_what_has_no_address_has_that_of_the_machine() -> None:
     text = HEADLESS % "web" + (
         "kind: Pod\nmetadata: {name: a, labels: {app: web}}\n---\n"
@@ -176,7 +185,8 @@ metadata: {name: web, namespace: other}
     ],
 )
 def test_namespaces_are_selected_by_their_labels(selector: str, expected: list[str]) -> None:
-    text = "kind: Namespace\nmetadata: {name: shop, labels: {team: a}}\n---\n" + web("")
+    shop = "kind: Namespace\nmetadata: {name: shop, labels: {team: a}}\n---\n"
+    text = shop + web("") + "kind: Pod\nmetadata: {name: a, namespace: shop}"
     made = make(text, namespace_labels=parse_selector(selector))
     assert [name for _, name in made[Kind.NAMESPACE]] == expected
 

@@ -96,6 +96,15 @@ def test_what_comes_later_stands(folder: Folder) -> None:
     ]
 
 
+def test_what_is_written_twice_is_told_once(folder: Folder) -> None:
+    folder.write("a.yaml", service("web", "10.0.0.1") + service("web", "10.0.0.2"))
+    manifests = folder.load()
+    folder.write("b.yaml", service("api", "10.0.0.3"))
+    settle(manifests)
+    assert folder.services == {"api": "10.0.0.3", "web": "10.0.0.2"}
+    assert len(folder.log) == 1
+
+
 def test_everything_is_there_after_loading(folder: Folder) -> None:
     folder.write("a.yaml", service("web", "10.0.0.1"))
     folder.follow().load()
