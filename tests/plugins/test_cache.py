@@ -585,8 +585,26 @@ async def test_what_is_kept_outlives_a_reload() -> None:
     kept, clock = Kept(), Clock()
     before = Server("cache 30", positive(300), keep=kept, clock=clock)
     await before.ask(QUERY)
-    after = Server("cache 60", failing(), keep=kept, clock=clock)
+    after = Server("cache 30 {\nprefetch 5\nserve_stale\nkeepttl\n}", failing(), keep=kept, clock=clock)
     assert ttls(await after.ask(QUERY)) == [30]
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("cache {\ndisable success example.org\n}", positive(300)),
+        ("cache {\ndisable denial example.org\n}", denial(300, 300)),
+        ("cache {\nservfail 0\n}", failing()),
+        ("cache 60", positive(300)),
+        ("cache {\ndenial 9984 60\n}", denial(300, 300)),
+    ],
+)
+async def test_what_is_kept_on_other_terms_ends_with_a_reload(text: str, answer: Response) -> None:
+    kept, clock = Kept(), Clock()
+    await Server("cache", answer, keep=kept, clock=clock).ask(QUERY)
+    after = Server(text, answer, keep=kept, clock=clock)
+    await after.ask(QUERY)
+    assert after.asked == 1
 
 
 @pytest.mark.parametrize(

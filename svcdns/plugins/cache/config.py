@@ -1,6 +1,7 @@
 """What a `cache` directive says."""
 
 import re
+from collections.abc import Hashable
 from dataclasses import dataclass, replace
 
 from svcdns.corefile import Directive, Option
@@ -86,6 +87,11 @@ class Settings:
     prefetch: Prefetch | None = None
     stale: Stale | None = None
     keepttl: bool = False
+
+    @property
+    def terms(self) -> Hashable:
+        """What decides which answers are kept, and for how long; what is kept on other terms must not be told."""
+        return self.zones, self.success, self.denial, self.servfail
 
 
 def parse(directive: Directive) -> Settings:

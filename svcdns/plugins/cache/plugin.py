@@ -11,7 +11,7 @@ from svcdns.dns.message import Query, Rcode, Response
 from svcdns.dns.name import ROOT, Name, is_subdomain, to_text
 from svcdns.plugins.cache.config import Prefetch, Settings, Stale, parse
 from svcdns.plugins.cache.counters import Counters
-from svcdns.plugins.cache.entry import Entry, Kind, classify, make_entry, make_failure
+from svcdns.plugins.cache.entry import PLUGIN, Entry, Kind, classify, make_entry, make_failure
 from svcdns.plugins.cache.table import Key, Store
 
 RECHECK = 30.0
@@ -23,8 +23,10 @@ _USEFUL = frozenset({Rcode.NOERROR, Rcode.NXDOMAIN})
 def setup(directives: Sequence[Directive], environment: Environment) -> Plugin:
     """Read ``cache``."""
     settings = parse(only(directives))
-    capacities = (settings.success.capacity, settings.denial.capacity)
-    store = environment.keep(("cache", environment.place(), settings.zones, capacities), lambda: Store(*capacities))
+    store = environment.keep(
+        (PLUGIN, environment.place(), settings.terms),
+        lambda: Store(settings.success.capacity, settings.denial.capacity),
+    )
     return Cache(settings, environment, store)
 
 
