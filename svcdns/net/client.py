@@ -24,7 +24,9 @@ TRIES = 3
 MOST_REJECTED = 32
 """How many messages that do not answer a question are read before TCP is asked."""
 
-_LARGEST_ANSWER = 4096
+_LARGEST_DATAGRAM = 4096
+"""How many octets an answer over UDP may have, though 1232 are asked for; what is larger is fetched over TCP."""
+
 _STREAM_PATIENCE = 0.5
 _STREAM_AFTER = 0.6
 """Which part of the time that the asker has is left to UDP, where no answer came at all."""
@@ -177,7 +179,7 @@ class Exchange:
         if self._socket is None or self._asked is None:
             return
         try:
-            octets = self._socket.recv(_LARGEST_ANSWER)
+            octets = self._socket.recv(_LARGEST_DATAGRAM + 1)
         except BlockingIOError:
             return
         except OSError as error:
@@ -197,7 +199,7 @@ class Exchange:
                 self._reject(close=True)
 
     def _read_answer(self, asked: Asked, octets: bytes) -> None:
-        if is_truncated(octets):
+        if is_truncated(octets) or len(octets) > _LARGEST_DATAGRAM:
             self._learn()
             self._close_socket()
             self._ask_stream()

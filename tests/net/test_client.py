@@ -8,6 +8,7 @@ import pytest
 
 from svcdns.dns.message import Query, Rcode, Response
 from svcdns.dns.name import from_text
+from svcdns.dns.reader import MAX_RECORDS
 from svcdns.dns.records import Rtype
 from svcdns.errors import UpstreamError
 from svcdns.net.client import MOST_REJECTED, ask
@@ -101,6 +102,14 @@ async def test_a_large_datagram_is_taken() -> None:
         response = await put(upstream, "big-99")
         assert len(response.answer[0].rdatas) == 99
         assert [seen.transport for seen in fake.seen] == ["udp"]
+
+
+async def test_a_datagram_that_is_too_large_is_fetched_over_tcp_at_once() -> None:
+    async with asking() as (upstream, fake):
+        response = await put(upstream, "big-300")
+        assert len(response.answer[0].rdatas) == MAX_RECORDS
+        assert [seen.transport for seen in fake.seen] == ["udp", "tcp"]
+        assert upstream.counters.rejected.value == 0
 
 
 async def test_a_closed_port_is_seen_at_once() -> None:
