@@ -98,6 +98,7 @@ class Exchange:
 
     def start(self) -> None:
         """Ask."""
+        self.upstream.poller.asking += 1
         if self._stream_at <= self.begun:
             self._ask_stream()
         else:
@@ -106,7 +107,10 @@ class Exchange:
 
     def close(self) -> None:
         """Stop; the asker hears no more."""
+        if self.over:
+            return
         self.over = True
+        self.upstream.poller.asking -= 1
         self._close_socket()
         if self._streamed is not None:
             self.upstream.pool.forget(self._streamed)

@@ -1,4 +1,4 @@
-"""What all questions to upstreams share: who has something to read, what time it is, how many sockets there may be."""
+"""What all questions to upstreams share: who has something to read, what time it is, how many there may be."""
 
 import asyncio
 import resource
@@ -9,8 +9,8 @@ from typing import Any
 
 from svcdns.net.timers import Timers
 
-MOST_SOCKETS = 10_000
-"""How many UDP sockets may wait for upstreams, if a half of the process's open files is not less."""
+MOST_QUESTIONS = 10_000
+"""How many questions may be under way, if a half of the process's open files is not less: over UDP each has one."""
 
 
 class Poller:
@@ -27,7 +27,7 @@ class Poller:
         clock: As given.
         spawn: As given.
         timers: Timers, which are rough.
-        watched: How many sockets are watched.
+        asking: How many questions are under way.
         limit: How many may be.
     """
 
@@ -35,14 +35,15 @@ class Poller:
         self.clock = clock
         self.spawn = spawn
         self.timers = Timers(clock)
-        self.limit = min(MOST_SOCKETS, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
+        files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self.limit = MOST_QUESTIONS if files == resource.RLIM_INFINITY else min(MOST_QUESTIONS, files // 2)
+        self.asking = 0
         self._selector: selectors.DefaultSelector | None = None
-        self.watched = 0
 
     @property
     def full(self) -> bool:
-        """Whether no further question may open a socket."""
-        return self.watched >= self.limit
+        """Whether no further question may be put."""
+        return self.asking >= self.limit
 
     def watch(self, watched: socket.socket, ready: Callable[[], None]) -> None:
         """Call *ready* whenever *watched* has something to read, until it is forgotten."""
@@ -50,13 +51,11 @@ class Poller:
             self._selector = selectors.DefaultSelector()
             asyncio.get_running_loop().add_reader(self._selector, self._poll)
         self._selector.register(watched, selectors.EVENT_READ, ready)
-        self.watched += 1
 
     def forget(self, watched: socket.socket) -> None:
         """Watch a socket no more; it is still open."""
         if self._selector is not None:
             self._selector.unregister(watched)
-            self.watched -= 1
 
     async def run(self) -> None:
         """Wait until cancelled, then let go of the event loop."""

@@ -20,9 +20,6 @@ from svcdns.net.poller import Poller
 MOST_CONNECTIONS = 8
 """How many connections to one upstream questions spread over before they share them."""
 
-MOST_QUESTIONS = 128
-"""How many questions may wait on one connection."""
-
 _DIAL_TIMEOUT = 5.0
 _DIAL_PAUSE = 0.2
 _ID = 2
@@ -114,7 +111,7 @@ class Pool:
             receiver: Learns what comes of it.
 
         Raises:
-            OSError: Every connection has as many questions as it may, or a connection has just been refused.
+            OSError: A connection has just been refused.
         """
         connection = self._choose()
         asked = encode()
@@ -166,11 +163,8 @@ class Pool:
             if self._refused is not None and self.poller.clock() < self._dial_at:
                 raise self._refused
             return self._add()
-        chosen = min(idle, key=lambda each: each.idle_since or 0.0) if idle else min(young, key=_Connection.load)
-        if chosen.load() >= MOST_QUESTIONS:
-            raise ConnectionError("every connection has as many questions as it may")
         self._hits.value += 1
-        return chosen
+        return min(idle, key=lambda each: each.idle_since or 0.0) if idle else min(young, key=_Connection.load)
 
     def _add(self) -> "_Connection":
         self._misses.value += 1

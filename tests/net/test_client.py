@@ -216,7 +216,7 @@ async def test_no_socket_is_left_open() -> None:
             await put(upstream, label)
         with pytest.raises(UpstreamError):
             await put(upstream, "blackhole", 0.1)
-        assert upstream.poller.watched == 0
+        assert upstream.poller.asking == 0
 
 
 async def test_whoever_no_longer_waits_leaves_nothing_behind() -> None:
@@ -225,4 +225,4 @@ async def test_whoever_no_longer_waits_leaves_nothing_behind() -> None:
         await fake.wait_for(1)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-        assert upstream.poller.watched == 0
+        assert upstream.poller.asking == 0

@@ -40,6 +40,13 @@ async def test_questions_at_once_share_a_few_connections() -> None:
         assert len(fake.seen) == 100
 
 
+async def test_a_connection_takes_as_many_questions_as_there_are() -> None:
+    async with asking(FakeUpstream(delay=0.05)) as (upstream, fake):
+        responses = await asyncio.gather(*(put(upstream, f"n{number}", 60) for number in range(2000)))
+        assert {response.rcode for response in responses} == {Rcode.NOERROR}
+        assert fake.connections == MOST_CONNECTIONS
+
+
 async def test_a_slow_answer_does_not_hold_up_others() -> None:
     async with asking() as (upstream, _):
         slow = [asyncio.ensure_future(put(upstream, f"slow-{1000 + number}")) for number in range(MOST_CONNECTIONS)]

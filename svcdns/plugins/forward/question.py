@@ -137,9 +137,10 @@ class Question:
         self._go_on()
 
     def miss(self, exchange: Exchange) -> None:
-        """Ask the next upstream, too."""
+        """Ask the next upstream, too, if one more question may be under way."""
         self._terms.note_failure(exchange.upstream)
-        self._go_on()
+        if not self._poller.full:
+            self._go_on()
 
     def _look_at(self, when: float) -> None:
         if when < self._next_look:

@@ -38,8 +38,8 @@ async def test_more_than_max_concurrent_are_refused_and_counted() -> None:
         assert addresses(await forward.ask("www.example.")) == [GOOD]
 
 
-async def test_more_than_there_are_sockets_for_are_servfail(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(poller, "MOST_SOCKETS", 3)
+async def test_more_than_may_be_under_way_are_servfail(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(poller, "MOST_QUESTIONS", 3)
     async with fake_upstream() as fake, forwarding(to(fake)) as forward:
         waiting = [asyncio.ensure_future(forward.ask(f"slow-{300 + number}.example.")) for number in range(3)]
         await fake.wait_for(3)
@@ -53,7 +53,7 @@ async def test_more_than_there_are_sockets_for_are_servfail(monkeypatch: pytest.
 
 @pytest.mark.parametrize("option", ["", "force_tcp"])
 async def test_equal_queries_are_as_many_as_others(monkeypatch: pytest.MonkeyPatch, option: str) -> None:
-    monkeypatch.setattr(poller, "MOST_SOCKETS", 3)
+    monkeypatch.setattr(poller, "MOST_QUESTIONS", 3)
     async with fake_upstream() as fake, forwarding(to(fake, option)) as forward:
         waiting = [asyncio.ensure_future(forward.ask("slow-300.example.")) for _ in range(3)]
         await fake.wait_for(1)
@@ -65,11 +65,28 @@ async def test_equal_queries_are_as_many_as_others(monkeypatch: pytest.MonkeyPat
         assert addresses(await forward.ask("www.example.")) == [GOOD]
 
 
-async def test_questions_that_nobody_waits_for_make_room(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(poller, "MOST_SOCKETS", 2)
-    async with fake_upstream() as fake, forwarding(to(fake)) as forward:
+@pytest.mark.parametrize("option", ["", "force_tcp"])
+async def test_questions_that_nobody_waits_for_make_room(monkeypatch: pytest.MonkeyPatch, option: str) -> None:
+    monkeypatch.setattr(poller, "MOST_QUESTIONS", 2)
+    async with fake_upstream() as fake, forwarding(to(fake, option)) as forward:
         await asyncio.gather(forward.ask("blackhole.a.example."), forward.ask("blackhole.b.example."))
+        (upstream,) = forward.plugin.upstreams()
+        assert upstream.poller.asking == 2
         assert addresses(await forward.ask("www.example.")) == [GOOD]
+        assert upstream.poller.asking == 1
+
+
+async def test_silence_is_no_way_around_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(poller, "MOST_QUESTIONS", 2)
+    async with fake_upstream() as first, fake_upstream() as second:
+        text = f"""forward . 127.0.0.1:{first.port} 127.0.0.1:{second.port} {{
+            policy sequential
+            read_timeout 30ms
+        }}"""
+        async with forwarding(text) as forward:
+            await asyncio.gather(*(forward.ask(f"blackhole.{zone}.example.") for zone in ("a", "b")))
+            assert first.named("blackhole")
+            assert not second.named("blackhole")
 
 
 async def test_read_timeout_gives_more_time_where_it_is_longer() -> None:
