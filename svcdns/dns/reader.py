@@ -1,7 +1,8 @@
 """Reads records out of a compressed message: what an upstream sent, and so anything at all.
 
-A name may lead through pointers, but every octet of it is followed once, however many names end there; record data are
-read when they are used. So the work is bounded by the length of the message. Nothing here calls itself.
+Names may lead through pointers to each other's ends, so the work for them is bounded for the whole message; so is the
+number of record sets. Record data are read when they are used, and sections that are not used are passed over. Nothing
+here calls itself.
 
 Source: RFC 1035 sections 4.1.3 and 4.1.4, RFC 2181 sections 5.2 and 8, RFC 3597 section 4, RFC 4034 section 6.2,
 RFC 9267.
@@ -17,11 +18,18 @@ from svcdns.errors import WireError
 MAX_RECORDS = 100
 """How many records of one owner and type are used."""
 
+MAX_SETS = 256
+"""How many record sets there may be in the sections that are used: no answer has as many."""
+
+MAX_STEPS = 4096
+"""How many labels and pointers the names that are read may have together; an owner that is repeated is read once."""
+
 MAX_POINTERS = 126
 """How many compression pointers one name may lead through."""
 
 _POINTER = 0xC0
 _POINTER_BITS = 0x3F
+_TO_QUESTION = bytes((_POINTER, HEADER_SIZE))
 
 _FIXED = struct.Struct("!HHIH")
 _LENGTH = struct.Struct("!H")
@@ -89,50 +97,74 @@ Section = dict[tuple[Name, int], Records]
 
 
 class Reader:
-    """Reads names and records; every octet of a name is followed once, however many pointers lead there.
+    """Reads names and records.
+
+    Args:
+        octets: The message.
+        position: Where the first section begins.
+        question: The name in the question, in lower case: most owners are a pointer there.
 
     Attributes:
         octets: The message.
         position: Where the next section begins.
     """
 
-    __slots__ = ("_names", "octets", "position")
+    __slots__ = ("_owner", "_sets", "_steps", "_written", "octets", "position")
 
     def __init__(self, octets: bytes, position: int, question: Name) -> None:
         self.octets = octets
         self.position = position
-        self._names: dict[int, tuple[Name, int]] = {HEADER_SIZE: (question, 0)}
+        self._sets = self._steps = 0
+        self._owner = question
+        self._written = _TO_QUESTION
 
     def section(self, count: int) -> Section:
         """Read *count* records, and sort those of class IN by owner and type."""
         found: Section = {}
         for _ in range(count):
-            owner, rtype, rclass, ttl, start = self._record()
+            position = self.position
+            if self.octets.startswith(self._written, position):
+                position += len(self._written)
+            else:
+                self._owner, position = self._name(position)
+                self._written = self.octets[self.position : position]
+            rtype, rclass, ttl, start = self._fixed(position)
             if rclass == CLASS_IN:
-                records = found.get((owner, rtype))
+                records = found.get((self._owner, rtype))
                 if records is None:
-                    records = found[owner, rtype] = Records(self, owner, rtype)
+                    records = found[self._owner, rtype] = self._records(rtype)
                 records.add(ttl, start, self.position)
         return found
 
-    def extended_rcode(self, count: int) -> int | None:
-        """Pass over the additional section; return what its OPT record adds to the rcode, or None without one."""
-        upper = None
+    def pass_over(self, count: int) -> int | None:
+        """Pass over *count* records; return what an OPT record among them adds to the rcode, or None without one."""
+        octets, upper = self.octets, None
         for _ in range(count):
-            _, rtype, _, ttl, _ = self._record()
+            position = self.position
+            while 0 < (length := octets[position]) <= MAX_LABEL:
+                position += length + 1
+            if 0 < length < _POINTER:
+                raise WireError("a label is over 63 octets")
+            rtype, _, ttl, _ = self._fixed(position + (2 if length else 1))
             if rtype == Rtype.OPT:
                 upper = ttl >> 24 << 4
         return upper
 
-    def _record(self) -> tuple[Name, int, int, int, int]:
-        """Go behind the next record; return its owner, type, class, TTL, and where its data start."""
-        owner, position = self._name(self.position)
+    def _fixed(self, position: int) -> tuple[int, int, int, int]:
+        """Go behind the record whose owner ends at *position*; return its type, class, TTL, and its data's start."""
         rtype, rclass, ttl, length = _FIXED.unpack_from(self.octets, position)
         start = position + _FIXED.size
         self.position = start + length
         if self.position > len(self.octets):
             raise WireError("a record's data end beyond the message")
-        return owner, rtype, rclass, ttl, start
+        return rtype, rclass, ttl, start
+
+    def _records(self, rtype: int) -> Records:
+        """Begin a record set of the owner read last."""
+        self._sets += 1
+        if self._sets > MAX_SETS:
+            raise WireError(f"there are over {MAX_SETS} record sets")
+        return Records(self, self._owner, rtype)
 
     def rdata(self, rtype: int, start: int, end: int) -> bytes:
         """Return record data with names whole and in lower case."""
@@ -169,47 +201,23 @@ class Reader:
 
         Pointers lead strictly backwards, before the labels that they end (RFC 1035 section 4.1.4, RFC 9267 section 2).
         """
-        octets, names = self.octets, self._names
-        if octets[start] >= _POINTER:  # as most owners are: one pointer to a name that was read before
-            target = (octets[start] & _POINTER_BITS) << 8 | octets[start + 1]
-            known = names.get(target)
-            if known is not None and target < start and known[1] < MAX_POINTERS:
-                return known[0], start + 2
-        path: list[tuple[int, int, int]] = []
+        octets, found = self.octets, []
         position, floor, behind, pointers, size = start, start, 0, 0, 1
-        while True:
-            length = octets[position]
-            if (known := names.get(position)) is not None and position < start:
-                tail, further = known
-                break
+        while length := octets[position]:
             if length >= _POINTER:
                 target = (length & _POINTER_BITS) << 8 | octets[position + 1]
                 behind = behind or position + 2
-                if not HEADER_SIZE <= target < floor or pointers == MAX_POINTERS:
-                    raise WireError("a compression pointer does not lead back, or there are too many")
-                path.append((position, position, pointers))
                 pointers += 1
+                if not HEADER_SIZE <= target < floor or pointers > MAX_POINTERS:
+                    raise WireError("a compression pointer does not lead back, or there are too many")
                 position = floor = target
-            elif length == 0:
-                tail, further = ROOT, 0
-                break
             else:
                 size += length + 1
                 if length > MAX_LABEL or size > MAX_NAME:
                     raise WireError("a label is over 63 octets, or a name over 255")
-                path.append((position, position + length + 1, pointers))
+                found.append(octets[position : position + length + 1])
                 position += length + 1
-        name = self._remember(path, tail, pointers + further)
-        return name, behind or position + 1
-
-    def _remember(self, path: list[tuple[int, int, int]], tail: Name, pointers: int) -> Name:
-        """Put a name together from its end, and keep it and each of its endings for whoever points there."""
-        octets, names = self.octets, self._names
-        if pointers > MAX_POINTERS:
-            raise WireError("a name leads through too many compression pointers")
-        for start, end, before in reversed(path):
-            tail = Name(octets[start:end].lower() + tail)
-            names[start] = (tail, pointers - before)
-        if len(tail) > MAX_NAME:
-            raise WireError("a name is over 255 octets")
-        return tail
+        self._steps += len(found) + pointers
+        if self._steps > MAX_STEPS:
+            raise WireError(f"the names have over {MAX_STEPS} labels and pointers")
+        return Name(b"".join(found).lower() + ROOT), behind or position + 1

@@ -158,20 +158,24 @@ def decode_response(asked: Asked, octets: bytes) -> Answer:
     if (answers + authorities + additionals) * _SMALLEST_RECORD > len(octets):
         raise WireError("there are fewer records than the header says")
     try:
-        found = reader.section(answers)
-        authority = reader.section(authorities)
-        rcode = octets[3] & _RCODE
-        upper = reader.extended_rcode(additionals)
+        answer, last, found_it = _follow(asked, reader.section(answers))
+        kept: list[RRset] = []
+        if found_it and not asked.do:
+            reader.pass_over(authorities)
+        else:
+            authority = reader.section(authorities)
+            kept += [] if found_it else _soa(asked, authority, last)
+            kept += (
+                _proofs(asked, authority, {asked.name, last, *(rrset.owner for rrset in answer)}) if asked.do else []
+            )
+        upper = reader.pass_over(additionals)
         if reader.position != len(octets):
             raise WireError("octets are left over behind the message")
-        answer, last, found_it = _follow(asked, found)
-        kept = [] if found_it else _soa(asked, authority, last)
-        if asked.do:
-            kept += _proofs(asked, authority, {asked.name, last, *(rrset.owner for rrset in answer)})
     except (IndexError, struct.error):
         raise WireError("the message ends within a record") from None
     ad = octets[3] & _AD != 0
-    return Answer(Response(rcode | (upper or 0), tuple(answer), tuple(kept), ad=ad), upper is not None)
+    rcode = octets[3] & _RCODE | (upper or 0)
+    return Answer(Response(rcode, tuple(answer), tuple(kept), ad=ad), upper is not None)
 
 
 def _follow(asked: Asked, found: Section) -> tuple[list[RRset], Name, bool]:

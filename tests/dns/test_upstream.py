@@ -1,6 +1,5 @@
 """The client's side of the wire, judged by dnspython."""
 
-import time
 from contextlib import suppress
 from itertools import pairwise
 
@@ -16,6 +15,7 @@ from hypothesis import strategies as st
 
 from svcdns.dns.message import Query, Rcode, Response
 from svcdns.dns.name import from_text, to_text
+from svcdns.dns.reader import MAX_RECORDS, MAX_SETS
 from svcdns.dns.records import Rtype
 from svcdns.dns.upstream import (
     MAX_LINKS,
@@ -255,7 +255,7 @@ def test_records_of_other_classes_are_not_used() -> None:
 
 def test_at_most_a_hundred_records_of_a_set_are_used() -> None:
     response = read(ask(), *(f"{NAME} 1 A 10.0.{number // 256}.{number % 256}" for number in range(300)))
-    assert len(response.answer[0].rdatas) == 100
+    assert len(response.answer[0].rdatas) == MAX_RECORDS == 100
 
 
 @pytest.mark.parametrize(
@@ -285,6 +285,9 @@ BROKEN = {
     "a pointer forward": lambda octets: octets[:33] + b"\xc0\x2f" + octets[35:],
     "a pointer into the header": lambda octets: octets[:33] + b"\xc0\x04" + octets[35:],
     "a label type of 0x40": lambda octets: octets[:33] + b"\x40\x0c" + octets[35:],
+    "a label type of 0x80 where nothing is read": lambda octets: (
+        octets[:11] + b"\1" + octets[12:] + b"\x80" + bytes(11)
+    ),
     "an address of three octets": lambda octets: octets[:43] + b"\0\3" + octets[45:-1],
 }
 
@@ -354,28 +357,54 @@ def test_any_octets_behind_a_question_are_read_or_refused(tail: bytes) -> None:
         decode_response(asked, octets)
 
 
-def worst_pointers(size: int) -> bytes:
-    """Fill a message with labels of one octet and with records whose owners point into the middle of them."""
+def pointing_into(blob: bytes, count: int) -> bytes:
+    """Make an answer of *count* records that point into the middle of one's name after the other of those in *blob*."""
     asked = ask()
-    blob = (b"\1a" * 126 + b"\0") * (size // 2 // 253)
     owner = b"\0\0\x10\0\1\0\0\0\0" + len(blob).to_bytes(2) + blob
     start = 12 + len(asked.question) + 11
-    targets = [start + 2 * number + number // 126 for number in range(len(blob) // 2)]
-    room = (size - start - len(blob)) // 12
-    pointing = [(0xC000 | target).to_bytes(2) + b"\0\2\0\1" + bytes(4) + b"\0\0" for target in targets[:room]]
-    count = 1 + len(pointing)
-    return (
-        asked.octets[:2] + b"\x81\x80\0\1" + count.to_bytes(2) + bytes(4) + asked.question + owner + b"".join(pointing)
-    )
+    targets = [start + 2 * number + number // 126 for number in range(count)]
+    pointing = [(0xC000 | target).to_bytes(2) + b"\0\2\0\1" + bytes(4) + b"\0\0" for target in targets]
+    counts = b"\0\1" + (1 + count).to_bytes(2) + bytes(4)
+    return asked.octets[:2] + b"\x81\x80" + counts + asked.question + owner + b"".join(pointing)
 
 
-def test_the_work_grows_with_the_size_and_not_with_the_pointers() -> None:
-    def cost(octets: bytes) -> float:
-        begun = time.process_time()
-        for _ in range(5):
-            decode_response(ask(), octets)
-        return time.process_time() - begun
+def test_names_together_take_a_bounded_number_of_steps() -> None:
+    blob = (b"\1a" * 126 + b"\0") * 4
+    assert decode_response(ask(), pointing_into(blob, 30)).response.answer == ()
+    with pytest.raises(WireError, match="labels and pointers"):
+        decode_response(ask(), pointing_into(blob, 100))
 
-    small, large = worst_pointers(2048), worst_pointers(16384)
-    cost(small)
-    assert cost(large) < 8 * 6 * cost(small)
+
+@pytest.mark.parametrize("section", ["answer", "authority"])
+def test_an_answer_of_more_sets_than_any_needs_is_an_error(section: str) -> None:
+    def octets(count: int) -> bytes:
+        asked = ask(do=True)
+        response = message(asked)
+        rrsets = [dns.rrset.from_text(f"n{number}.", 1, "IN", "A", "192.0.2.1") for number in range(count)]
+        getattr(response, section).extend(rrsets)
+        return response.to_wire(max_size=65535)
+
+    assert decode_response(ask(do=True), octets(MAX_SETS)).response.answer == ()
+    with pytest.raises(WireError, match="record sets"):
+        decode_response(ask(do=True), octets(MAX_SETS + 1))
+
+
+def test_sections_that_are_not_used_may_be_as_long_as_they_like() -> None:
+    host = [f"10-0-{number // 256}-{number % 256}.web.default.svc.cluster.local." for number in range(500)]
+    srv = [f"{NAME} 5 SRV 0 1 80 {target}" for target in host]
+    glue = tuple(f"{target} 5 A 10.0.0.1" for target in host)
+    response = message(ask(rtype="SRV"), *srv, additional=glue)
+    found = decode_response(ask(rtype="SRV"), response.to_wire(max_size=65535)).response
+    assert len(found.answer[0].rdatas) == MAX_RECORDS
+    response = message(ask(), f"{NAME} 5 A 10.0.0.1", authority=tuple(f"{name} 5 NS {name}" for name in host))
+    assert len(decode_response(ask(), response.to_wire(max_size=65535)).response.answer) == 1
+
+
+def test_an_answer_without_compression_may_fill_a_message() -> None:
+    asked = ask()
+    record = asked.question[:-4] + b"\0\1\0\1\0\0\0\1\0\4\x0a\0"
+    count = (65535 - len(asked.octets)) // (len(record) + 2)
+    records = b"".join(record + number.to_bytes(2) for number in range(count))
+    octets = asked.octets[:2] + b"\x81\x80\0\1" + count.to_bytes(2) + bytes(4) + asked.question + records
+    (rrset,) = decode_response(asked, octets).response.answer
+    assert len(rrset.rdatas) == MAX_RECORDS
