@@ -27,9 +27,10 @@ MOST_REJECTED = 32
 _LARGEST_DATAGRAM = 4096
 """How many octets an answer over UDP may have, though 1232 are asked for; what is larger is fetched over TCP."""
 
+STREAM_SHARE = 0.6
+"""Which part of the time that an asker has is left to UDP, where no answer comes at all."""
+
 _STREAM_PATIENCE = 0.5
-_STREAM_AFTER = 0.6
-"""Which part of the time that the asker has is left to UDP, where no answer came at all."""
 
 
 class Asker(Protocol):
@@ -53,19 +54,20 @@ class Exchange:
         query: What to ask.
         asker: Learns what comes of it.
         patience: Seconds until the asker is told of silence at the latest.
-        budget: Seconds that the asker has for an answer.
+        stream_after: Seconds until TCP is asked where UDP brings nothing; 0 leaves UDP out.
         lifetime: Seconds until the question is given up.
-        stream: Whether UDP is left out.
 
     Attributes:
         upstream: As given.
+        health: What tells whether the upstream answers over what it is asked over.
         begun: When the question was put.
+        over: Whether it is over.
     """
 
     __slots__ = (
         "_asked", "_asker", "_bare", "_deadline", "_failure", "_first", "_folded", "_last", "_missed", "_next",
         "_patience", "_query", "_rejected", "_repeat_at", "_sent", "_socket", "_stream_at", "_streamed", "_suspicious",
-        "begun", "over", "upstream",
+        "begun", "health", "over", "upstream",
     )  # fmt: skip
 
     def __init__(
@@ -75,18 +77,18 @@ class Exchange:
         asker: Asker,
         *,
         patience: float,
-        budget: float,
+        stream_after: float,
         lifetime: float,
-        stream: bool = False,
     ) -> None:
         self.upstream = upstream
+        self.health = upstream.datagrams if stream_after > 0 else upstream.streams
         self.begun = now = upstream.poller.clock()
         self.over = False
         self._asker = asker
         self._query = query
         self._deadline = now + lifetime
         self._patience = now + patience
-        self._stream_at = now if stream or upstream.encrypted else now + _STREAM_AFTER * budget
+        self._stream_at = now if self.health.stream else now + stream_after
         self._first = self._last = self._repeat_at = now
         self._next = math.inf
         self._sent = self._rejected = 0
@@ -99,7 +101,7 @@ class Exchange:
     def start(self) -> None:
         """Ask."""
         self.upstream.poller.asking += 1
-        if self._stream_at <= self.begun:
+        if self.health.stream:
             self._ask_stream()
         else:
             self._ask_datagram()
@@ -119,6 +121,7 @@ class Exchange:
     def receive(self, asked: Asked, octets: bytes) -> None:
         """Take what came over a connection: nobody can forge that, so it is believed or the end."""
         self._streamed = None
+        self.upstream.streams.note_answer()
         likeness = compare(asked, octets)
         if likeness is Likeness.FOLDED:
             self.upstream.note_folding()
@@ -189,7 +192,12 @@ class Exchange:
         except OSError as error:
             self._end_datagrams(error)
             return
-        match compare(self._asked, octets):
+        likeness = compare(self._asked, octets)
+        if likeness in {Likeness.FOREIGN, Likeness.CLOSE}:
+            self._reject(close=likeness is Likeness.CLOSE)
+            return
+        self.health.note_answer()
+        match likeness:
             case Likeness.SAME:
                 self._read_answer(self._asked, octets)
             case Likeness.REFUSING_EDNS:
@@ -197,15 +205,12 @@ class Exchange:
             case Likeness.FOLDED:
                 self._folded = True
                 self._reject(close=True)
-            case Likeness.FOREIGN:
-                self._reject(close=False)
-            case _:
-                self._reject(close=True)
 
     def _read_answer(self, asked: Asked, octets: bytes) -> None:
         if is_truncated(octets) or len(octets) > _LARGEST_DATAGRAM:
             self._learn()
             self._close_socket()
+            self.health = self.upstream.streams
             self._ask_stream()
             return
         try:
@@ -367,14 +372,22 @@ class _Answer:
         """Wait on."""
 
 
-async def ask(upstream: Upstream, query: Query, patience: float, *, stream: bool = False) -> Response:
+async def ask(upstream: Upstream, query: Query, patience: float, *, stream_after: float | None = None) -> Response:
     """Ask one upstream one question.
+
+    Args:
+        upstream: Whom to ask.
+        query: What to ask.
+        patience: How long to wait for the answer, in seconds.
+        stream_after: Seconds until TCP is asked where UDP brings nothing; 0 leaves UDP out. By default a part of
+            *patience*.
 
     Raises:
         UpstreamError: There was no answer within *patience* seconds.
     """
     answer = _Answer()
-    exchange = Exchange(upstream, query, answer, patience=patience, budget=patience, lifetime=patience, stream=stream)
+    after = STREAM_SHARE * patience if stream_after is None else stream_after
+    exchange = Exchange(upstream, query, answer, patience=patience, stream_after=after, lifetime=patience)
     exchange.start()
     try:
         return await answer.future

@@ -3,6 +3,7 @@
 Source: draft-vixie-dnsext-dns0x20, RFC 5452 section 9.2, RFC 6891 section 7, RFC 9715 section 3.
 """
 
+import logging
 import secrets
 import socket
 import sys
@@ -23,6 +24,8 @@ _SILENT_ON_EDNS = 3
 _IP_MTU_DISCOVER = 10  # socket.IP_MTU_DISCOVER and what follows, which Python has from 3.14 only
 _IPV6_MTU_DISCOVER = 23
 _PMTUDISC_OMIT = 5
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,46 @@ def show_address(address: str, port: int) -> str:
     return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 
+class Health:
+    """Whether an upstream answers over one of its transports.
+
+    Args:
+        label: The upstream's.
+        transport: ``UDP``, ``TCP`` or ``TLS``.
+
+    Attributes:
+        stream: Whether the transport is a stream.
+        suspect: Whether the upstream failed last, so that others are asked first.
+        failed_probes: How many probes in a row it did not answer.
+    """
+
+    __slots__ = ("_label", "_reported", "_transport", "failed_probes", "stream", "suspect")
+
+    def __init__(self, label: str, transport: str) -> None:
+        self.stream = transport != "UDP"
+        self.suspect = False
+        self.failed_probes = 0
+        self._label = label
+        self._transport = transport
+        self._reported = False
+
+    def note_answer(self) -> None:
+        """Trust it again."""
+        if self.suspect:
+            self.suspect = False
+            self.failed_probes = 0
+            if self._reported:
+                log.info("upstream %s is back over %s", self._label, self._transport)
+            self._reported = False
+
+    def note_failed_probe(self, most: int, reason: str) -> None:
+        """Count a probe without an answer; with over *most* in a row the upstream is down, which is said once."""
+        self.failed_probes += 1
+        if self.failed_probes > most and not self._reported:
+            log.warning("upstream %s is down over %s: %s", self._label, self._transport, reason)
+            self._reported = True
+
+
 class Upstream:
     """A server that is asked.
 
@@ -64,8 +107,8 @@ class Upstream:
         pool: Its TCP or TLS connections.
         round_trip: How long it takes to answer.
         looping: Whether what it is asked comes back to us.
-        suspect: Whether it failed last, so that others are asked first.
-        failed_probes: How many probes in a row it did not answer.
+        streams: Its health over TCP or TLS.
+        datagrams: Its health over UDP; the same where it is asked over TLS alone.
     """
 
     def __init__(self, route: Route, keeping: Keeping, poller: Poller, counters: Counters) -> None:
@@ -76,8 +119,8 @@ class Upstream:
         self.pool = Pool(route, keeping, poller, counters.hits, counters.misses)
         self.round_trip = RoundTrip()
         self.looping = False
-        self.suspect = False
-        self.failed_probes = 0
+        self.streams = Health(self.label, "TLS" if self.encrypted else "TCP")
+        self.datagrams = self.streams if self.encrypted else Health(self.label, "UDP")
         self._family = socket.AF_INET6 if ":" in route.address else socket.AF_INET
         self._folds_until = 0.0
         self._plain_until = 0.0
@@ -123,11 +166,6 @@ class Upstream:
             opened.close()
             raise
         return opened
-
-    def note_answer(self) -> None:
-        """Trust it again."""
-        self.suspect = False
-        self.failed_probes = 0
 
     def note_folding(self) -> None:
         """Remember that it does not keep letter case."""

@@ -21,7 +21,9 @@ PATIENCE = 5.0
 
 
 async def put(upstream: Upstream, label: str, patience: float = PATIENCE, *, stream: bool = False) -> Response:
-    return await ask(upstream, Query(from_text(f"{label}.example.org."), Rtype.A), patience, stream=stream)
+    return await ask(
+        upstream, Query(from_text(f"{label}.example.org."), Rtype.A), patience, stream_after=0.0 if stream else None
+    )
 
 
 def good(response: Response) -> bool:

@@ -22,7 +22,7 @@ from tests.net.asking import asking
 
 
 async def put(upstream: Upstream, label: str = "www", patience: float = 5.0) -> Response:
-    return await ask(upstream, Query(from_text(f"{label}.example.org."), Rtype.A), patience, stream=True)
+    return await ask(upstream, Query(from_text(f"{label}.example.org."), Rtype.A), patience, stream_after=0.0)
 
 
 async def test_a_connection_is_used_again() -> None:

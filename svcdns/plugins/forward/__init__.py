@@ -42,8 +42,8 @@ reason; an answer that comes later still goes to the cache.
 - `force_tcp`: always ask over TCP. Else only what came over TCP is, and with `prefer_udp` not even that.
 - `expire` (10s), `max_age` (none), `max_idle_conns` (0: any number): for TCP and TLS connections.
 - `max_fails` (2): how many probes in a row an upstream may leave unanswered until it is down; 0: it is never probed.
-- `health_check` (500ms): how often an upstream that failed is probed, for `NAME` (`.`), with `no_rec` without RD. Any
-  answer will do. Meanwhile others are asked first.
+- `health_check` (500ms): how often an upstream that failed is probed, over UDP, TCP or TLS as it was asked, for `NAME`
+  (`.`), with `no_rec` without RD. Any answer will do. Meanwhile others are asked first over that transport.
 - `policy`: in which order upstreams are asked.
 - `max_concurrent`: how many queries may wait; more are REFUSED. In any case no more than 10,000 wait in the whole
   process, or a half of the files that it may open; more are SERVFAIL.

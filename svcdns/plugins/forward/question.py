@@ -13,9 +13,9 @@ from typing import Protocol
 
 from svcdns.dns.message import Ede, ExtendedError, Query, Rcode, Response, rcode_to_text
 from svcdns.errors import UpstreamError
-from svcdns.net.client import Exchange
+from svcdns.net.client import STREAM_SHARE, Exchange
 from svcdns.net.poller import Poller
-from svcdns.net.upstream import Upstream
+from svcdns.net.upstream import Health, Upstream
 
 PLUGIN = "forward"
 
@@ -49,8 +49,8 @@ class Terms(Protocol):
     def note(self, upstream: Upstream, response: Response, seconds: float) -> None:
         """Count an answer."""
 
-    def note_failure(self, upstream: Upstream) -> None:
-        """Learn that an upstream failed or is silent."""
+    def note_failure(self, health: Health) -> None:
+        """Learn that an upstream failed or is silent over one of its transports."""
 
     def note_abandoned(self, question: "Question") -> None:
         """Learn that nobody waits for the answer any more."""
@@ -120,7 +120,6 @@ class Question:
     def hear(self, exchange: Exchange, response: Response) -> None:
         """Take an upstream's answer, or ask the next one where it is a refusal."""
         upstream = exchange.upstream
-        upstream.note_answer()
         self._terms.note(upstream, response, upstream.poller.clock() - exchange.begun)
         self._exchanges.remove(exchange)
         if response.rcode in REFUSALS or response.rcode in self._terms.failover:
@@ -131,14 +130,14 @@ class Question:
 
     def fail(self, exchange: Exchange, error: UpstreamError) -> None:
         """Ask the next upstream."""
-        self._terms.note_failure(exchange.upstream)
+        self._terms.note_failure(exchange.health)
         self._exchanges.remove(exchange)
         self._failure = error
         self._go_on()
 
     def miss(self, exchange: Exchange) -> None:
         """Ask the next upstream, too, if one more question may be under way."""
-        self._terms.note_failure(exchange.upstream)
+        self._terms.note_failure(exchange.health)
         if not self._poller.full:
             self._go_on()
 
@@ -172,9 +171,8 @@ class Question:
                 self.query,
                 self,
                 patience=self._terms.patience,
-                budget=self._terms.budget,
+                stream_after=0.0 if self._stream else STREAM_SHARE * self._terms.budget,
                 lifetime=self._terms.budget + LATE,
-                stream=self._stream,
             )
             self._exchanges.append(exchange)
             exchange.start()

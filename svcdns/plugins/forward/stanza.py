@@ -1,7 +1,7 @@
 """One `forward` directive at work: whom to ask, how many queries at a time, and the health of upstreams."""
 
 import asyncio
-import logging
+import math
 from collections.abc import Sequence
 
 from svcdns.chain import Environment
@@ -11,7 +11,7 @@ from svcdns.dns.records import Rtype
 from svcdns.errors import UpstreamError
 from svcdns.metrics import TIME_BUCKETS, Histogram
 from svcdns.net.client import ask
-from svcdns.net.upstream import Upstream
+from svcdns.net.upstream import Health, Upstream
 from svcdns.plugins.forward.config import Settings
 from svcdns.plugins.forward.policy import POLICIES
 from svcdns.plugins.forward.question import PLUGIN, Keep, Question
@@ -25,8 +25,6 @@ PROBE_PATIENCE = 1.0
 
 _FIRST_SHARE = 0.5
 _TOO_MANY = "too many queries wait for upstreams"
-
-log = logging.getLogger(__name__)
 
 
 class Stanza:
@@ -126,10 +124,10 @@ class Stanza:
             ).labels(PROXY, upstream.label, rcode_to_text(response.rcode))
         histogram.observe(seconds)
 
-    def note_failure(self, upstream: Upstream) -> None:
-        """Have an upstream that failed or is silent probed, and others asked first meanwhile."""
+    def note_failure(self, health: Health) -> None:
+        """Have an upstream probed over what it failed or is silent over, and others asked first meanwhile."""
         if self._settings.max_fails:
-            upstream.suspect = True
+            health.suspect = True
             self._trouble.set()
 
     def note_abandoned(self, question: Question) -> None:
@@ -155,32 +153,36 @@ class Stanza:
         while self._settings.max_fails:
             await self._trouble.wait()
             self._trouble.clear()
-            while suspects := [upstream for upstream in self.roster.current if upstream.suspect]:
-                await asyncio.gather(*(self._probe(upstream) for upstream in suspects))
+            while suspects := self._suspects():
+                await asyncio.gather(*(self._probe(upstream, health) for upstream, health in suspects))
                 await asyncio.sleep(self._settings.probe.interval)
 
-    async def _probe(self, upstream: Upstream) -> None:
+    def _suspects(self) -> list[tuple[Upstream, Health]]:
+        """Return the upstreams that failed, each with what tells over which transport."""
+        current = self.roster.current
+        both = {(upstream, health): None for upstream in current for health in (upstream.datagrams, upstream.streams)}
+        return [(upstream, health) for upstream, health in both if health.suspect]
+
+    async def _probe(self, upstream: Upstream, health: Health) -> None:
+        """Probe an upstream over one transport alone; whatever comes over it is an answer."""
         _, recurse, domain = self._settings.probe
-        query = Query(domain, Rtype.NS, rd=recurse)
+        reason = "it answers over TCP alone"
         try:
-            await ask(upstream, query, PROBE_PATIENCE, stream=self._settings.force_tcp)
+            query = Query(domain, Rtype.NS, rd=recurse)
+            await ask(upstream, query, PROBE_PATIENCE, stream_after=0.0 if health.stream else math.inf)
         except UpstreamError as error:
-            upstream.failed_probes += 1
+            reason = error.reason
+        if health.suspect:
             self._metrics.counter(
                 "coredns_proxy_healthcheck_failures_total",
                 "Counter of the number of failed healthchecks.",
                 ("proxy_name", "to"),
             ).labels(PROXY, upstream.label).value += 1
-            if upstream.failed_probes == self._settings.max_fails + 1:
-                log.warning("upstream %s is down: %s", upstream.label, error.reason)
-        else:
-            if self._is_down(upstream):
-                log.info("upstream %s is back", upstream.label)
-            upstream.note_answer()
+            health.note_failed_probe(self._settings.max_fails, reason)
 
     def _begin(self, query: Query, key: tuple[object, ...], *, stream: bool) -> Question | Response:
         """Put a question that nobody waits for yet, unless there is nobody to put it to."""
-        upstreams = self._choose()
+        upstreams = self._choose(stream=stream)
         if isinstance(upstreams, str):
             return _unable(upstreams)
         if not self._upstreams.make_room():
@@ -192,14 +194,14 @@ class Stanza:
         question.begin()
         return question
 
-    def _choose(self) -> Sequence[Upstream] | str:
+    def _choose(self, *, stream: bool) -> Sequence[Upstream] | str:
         """Return the upstreams to ask in their order, or why there is none."""
         settings = self._settings
         current = self.roster.current
         usable = [upstream for upstream in current if not upstream.looping]
         if not usable:
             return f"{current[0].label} leads back here" if current else "no upstream is known"
-        up = [upstream for upstream in usable if not self._is_down(upstream)]
+        up = [upstream for upstream in usable if not self._is_down(_health(upstream, stream=stream))]
         if not up:
             self._broken.value += 1
             if settings.failfast_all_unhealthy_upstreams:
@@ -207,11 +209,15 @@ class Stanza:
             up = usable
         ordered = self._order(up)
         if len(ordered) > 1:
-            ordered = sorted(ordered, key=lambda upstream: upstream.suspect)
+            ordered = sorted(ordered, key=lambda upstream: _health(upstream, stream=stream).suspect)
         return ordered[: settings.attempts] if settings.attempts else ordered
 
-    def _is_down(self, upstream: Upstream) -> bool:
-        return 0 < self._settings.max_fails < upstream.failed_probes
+    def _is_down(self, health: Health) -> bool:
+        return 0 < self._settings.max_fails < health.failed_probes
+
+
+def _health(upstream: Upstream, *, stream: bool) -> Health:
+    return upstream.streams if stream else upstream.datagrams
 
 
 def _unable(reason: str, code: Ede = Ede.NO_REACHABLE_AUTHORITY) -> Response:

@@ -9,8 +9,9 @@ import pytest
 from svcdns.dns.message import Ede, Rcode
 from svcdns.metrics import Metrics
 from svcdns.net import poller
+from svcdns.plugins.forward import stanza
 from tests.fake_upstream import GOOD, FakeUpstream, fake_upstream
-from tests.plugins.forward.forwarding import Forwarding, addresses, forwarding, to
+from tests.plugins.forward.forwarding import OVER_TCP, Forwarding, addresses, forwarding, to
 
 
 async def until(true: Callable[[], bool]) -> None:
@@ -119,7 +120,7 @@ async def test_an_upstream_that_failed_is_asked_last_until_a_probe_is_answered()
             assert {seen.label for seen in first.seen} == {"probe"}
             assert not first.seen[0].message.flags & 0x0100
             first.loss = 0.0
-            await until(lambda: not forward.plugin.upstreams()[0].suspect)
+            await until(lambda: not forward.plugin.upstreams()[0].datagrams.suspect)
             first.seen.clear()
             await forward.ask("again.example.")
             assert [seen.label for seen in first.seen] == ["again"]
@@ -129,8 +130,54 @@ async def test_a_probe_that_is_refused_is_an_answer() -> None:
     async with fake_upstream() as fake:
         text = f"forward . 127.0.0.1:{fake.port} {{\n health_check 10ms domain rcode-REFUSED.example\n}}"
         async with forwarding(text) as forward:
-            forward.plugin.upstreams()[0].suspect = True
-            await until(lambda: not forward.plugin.upstreams()[0].suspect)
+            forward.plugin.upstreams()[0].datagrams.suspect = True
+            await until(lambda: not forward.plugin.upstreams()[0].datagrams.suspect)
+
+
+async def test_a_probe_over_udp_must_be_answered_over_udp(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stanza, "PROBE_PATIENCE", 0.05)
+    first, second = FakeUpstream(loss=1.0), FakeUpstream()
+    async with fake_upstream(first), fake_upstream(second):
+        text = f"""forward . 127.0.0.1:{first.port} 127.0.0.1:{second.port} {{
+            policy sequential
+            health_check 10ms domain probe.example
+        }}"""
+        async with forwarding(text) as forward:
+            assert addresses(await forward.ask("www.example.")) == [GOOD]
+            label = f"127.0.0.1:{first.port}"
+            await until(lambda: value(forward, "coredns_proxy_healthcheck_failures_total", label) >= 3)
+            assert {seen.transport for seen in first.named("probe")} == {"udp"}
+            assert addresses(await forward.ask("other.example.")) == [GOOD]
+            assert not first.named("other")
+            assert addresses(await forward.ask("stream.example.", listener=OVER_TCP)) == [GOOD]
+            assert [seen.transport for seen in first.named("stream")] == ["tcp"]
+
+
+async def test_who_fails_over_tcp_alone_is_asked_over_udp() -> None:
+    first, second = FakeUpstream(tcp=False), FakeUpstream()
+    async with fake_upstream(first), fake_upstream(second):
+        text = f"""forward . 127.0.0.1:{first.port} 127.0.0.1:{second.port} {{
+            policy sequential
+            health_check 10ms
+        }}"""
+        async with forwarding(text) as forward:
+            assert addresses(await forward.ask("www.example.", listener=OVER_TCP)) == [GOOD]
+            label = f"127.0.0.1:{first.port}"
+            await until(lambda: value(forward, "coredns_proxy_healthcheck_failures_total", label) >= 3)
+            assert not first.seen
+            assert addresses(await forward.ask("other.example.")) == [GOOD]
+            assert [seen.label for seen in first.seen] == ["other"]
+
+
+async def test_a_truncated_answer_is_one_to_a_probe(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stanza, "PROBE_PATIENCE", 0.2)
+    async with fake_upstream(FakeUpstream(tcp=False)) as fake:
+        text = f"forward . 127.0.0.1:{fake.port} {{\n health_check 10ms domain truncated.example\n}}"
+        async with forwarding(text) as forward:
+            (upstream,) = forward.plugin.upstreams()
+            upstream.datagrams.suspect = True
+            await until(lambda: not upstream.datagrams.suspect)
+            assert value(forward, "coredns_proxy_healthcheck_failures_total") == 0
 
 
 @pytest.mark.parametrize("failfast", [False, True])
@@ -138,7 +185,7 @@ async def test_where_all_upstreams_are_down_they_are_tried_all_the_same_unless_t
     option = "failfast_all_unhealthy_upstreams" if failfast else ""
     async with fake_upstream() as fake, forwarding(to(fake, "max_fails 1", option)) as forward:
         (upstream,) = forward.plugin.upstreams()
-        upstream.failed_probes = 2
+        upstream.datagrams.failed_probes = 2
         response = await forward.ask("www.example.")
         assert value(forward, "coredns_forward_healthcheck_broken_total") == 1
         if failfast:
@@ -149,17 +196,23 @@ async def test_where_all_upstreams_are_down_they_are_tried_all_the_same_unless_t
             assert addresses(response) == [GOOD]
 
 
+@pytest.mark.parametrize("probed", [False, True])
 async def test_an_upstream_that_does_not_answer_probes_goes_down_and_comes_back(
-    caplog: pytest.LogCaptureFixture,
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, *, probed: bool
 ) -> None:
     caplog.set_level("INFO")
-    async with fake_upstream() as fake:
-        port = fake.port
-    text = f"forward . 127.0.0.1:{port} {{\n health_check 5ms\n}}"
-    async with forwarding(text) as forward:
-        await forward.ask("www.example.")
-        await until(lambda: f"upstream 127.0.0.1:{port} is down" in caplog.text)
-        assert value(forward, "coredns_proxy_healthcheck_failures_total", "forward", f"127.0.0.1:{port}") >= 3
+    monkeypatch.setattr(stanza, "PROBE_PATIENCE", 0.02 if probed else 0.2)
+    async with fake_upstream(FakeUpstream(loss=1.0)) as fake:
+        label = f"127.0.0.1:{fake.port}"
+        async with forwarding(to(fake, "health_check 5ms")) as forward:
+            waiting = asyncio.ensure_future(forward.ask("www.example."))
+            await until(lambda: f"upstream {label} is down over UDP: it did not answer" in caplog.text)
+            assert value(forward, "coredns_proxy_healthcheck_failures_total", "forward", label) >= 3
+            fake.loss = 0.0
+            if not probed:
+                assert addresses(await forward.ask("other.example.")) == [GOOD]
+            await until(lambda: f"upstream {label} is back over UDP" in caplog.text)
+            await waiting
 
 
 async def test_max_fails_0_probes_nobody() -> None:
