@@ -16,7 +16,7 @@ from svcdns.plugins import loop
 from svcdns.plugins.forward import Forward
 from tests.fake_upstream import GOOD, FakeUpstream, Seen, fake_upstream
 from tests.fakes import Found, environment, refuse, running, set_up
-from tests.plugins.forward.forwarding import addresses, forwarding, to
+from tests.plugins.forward.forwarding import addresses, forwarding, to, until
 
 
 class Mirror(FakeUpstream):
@@ -43,12 +43,6 @@ async def looking(fake: Mirror, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
     (upstream,) = plugins[1].upstreams()
     async with running(lent, plugins):
         yield plugins, upstream
-
-
-async def until(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
-        while not true():  # noqa: ASYNC110 - what is waited for has no event
-            await asyncio.sleep(0.005)
 
 
 async def test_an_upstream_that_leads_back_is_left_alone_until_it_does_not(

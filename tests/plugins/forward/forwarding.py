@@ -1,7 +1,7 @@
 """A `forward` plugin at work, asked without a server around it."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -51,6 +51,13 @@ async def forwarding(text: str, **overrides: Any) -> AsyncIterator[Forwarding]:
     made = Forwarding(text, environment(**overrides))
     async with running(made.lent, [made.plugin]):
         yield made
+
+
+async def until(true: Callable[[], bool]) -> None:
+    """Wait until something is true that has no event."""
+    async with asyncio.timeout(10):
+        while not true():  # noqa: ASYNC110 - see above
+            await asyncio.sleep(0.005)
 
 
 def addresses(response: Response) -> list[str]:

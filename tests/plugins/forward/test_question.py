@@ -2,14 +2,16 @@
 
 import asyncio
 import time
+from collections import Counter
+from typing import Any
 
 import pytest
 
 from svcdns.dns.message import Ede, Rcode
 from svcdns.dns.name import from_text
 from svcdns.errors import UpstreamError
-from tests.fake_upstream import GOOD, FakeUpstream, fake_upstream
-from tests.plugins.forward.forwarding import addresses, forwarding
+from tests.fake_upstream import GOOD, FakeUpstream, answer, fake_upstream
+from tests.plugins.forward.forwarding import addresses, forwarding, until
 
 NAME = "example.org."
 
@@ -155,8 +157,82 @@ async def test_an_upstream_is_always_asked_for_recursion() -> None:
         assert fake.seen[0].message.flags & 0x0100
 
 
-async def test_under_random_loss_nothing_is_lost_to_the_client() -> None:
-    fake = FakeUpstream(loss=0.3)
+@pytest.mark.parametrize("loss", [0.01, 0.1, 0.3, 0.5])
+async def test_under_random_loss_nothing_is_lost_to_the_client(loss: float) -> None:
+    fake = FakeUpstream(loss=loss)
     async with fake_upstream(fake), forwarding(f"forward . 127.0.0.1:{fake.port}") as forward:
         responses = await asyncio.gather(*(forward.ask(f"n{number}.{NAME}") for number in range(300)))
         assert [response.rcode for response in responses] == [0] * 300
+        sent = Counter((seen.name.lower(), seen.transport) for seen in fake.seen)
+        assert max(count for (_, transport), count in sent.items() if transport == "udp") <= 3
+        assert max([count for (_, transport), count in sent.items() if transport == "tcp"], default=0) <= 1
+
+
+async def test_under_loss_at_every_upstream_nothing_is_lost_to_the_client() -> None:
+    text = "forward . 127.0.0.1:{} 127.0.0.1:{}"
+    one, two = FakeUpstream(loss=0.5), FakeUpstream(loss=0.5, tcp=False)
+    async with fake_upstream(one), fake_upstream(two), forwarding(text.format(one.port, two.port)) as forward:
+        responses = await asyncio.gather(*(forward.ask(f"n{number}.{NAME}") for number in range(100)))
+        assert [response.rcode for response in responses] == [0] * 100
+        sent = Counter(seen.name.lower() for seen in one.seen + two.seen if seen.label)
+        assert max(sent.values()) <= 7
+
+
+class Reordering(FakeUpstream):
+    """An upstream that answers the first questions, as many as *held*, from the last to the first."""
+
+    def __init__(self, held: int) -> None:
+        super().__init__(answers=lambda query: answer(query, f"@ A 10.0.0.{query.question[0].name[0].decode()[1:]}"))
+        self.order: list[str] = []
+        self._held: dict[str, tuple[Any, ...]] = {}
+        self._most = held
+
+    def _respond(self, *taken: Any) -> None:
+        label = self.seen[-1].label
+        if len(self.order) == self._most:
+            super()._respond(*taken)
+            return
+        self._held[label] = taken  # a repeated packet takes the place of the first
+        if len(self._held) == self._most:
+            self.order = list(reversed(self._held))
+            for each in self.order:
+                super()._respond(*self._held[each])
+
+
+async def test_answers_out_of_order_reach_whoever_asked() -> None:
+    fake = Reordering(50)
+    async with fake_upstream(fake), forwarding(f"forward . 127.0.0.1:{fake.port}") as forward:
+        responses = await asyncio.gather(*(forward.ask(f"n{number}.{NAME}") for number in range(50)))
+        assert len(fake.order) == 50
+        assert [addresses(response) for response in responses] == [[f"10.0.0.{number}"] for number in range(50)]
+
+
+async def test_an_answer_that_comes_twice_is_taken_once() -> None:
+    async with fake_upstream() as fake, forwarding(f"forward . 127.0.0.1:{fake.port}") as forward:
+        for part in ("a", "b", "c"):
+            assert addresses(await forward.ask(f"twice.{part}.{NAME}")) == [GOOD]
+            assert addresses(await forward.ask(f"www.{part}.{NAME}")) == [GOOD]
+
+
+async def test_an_upstream_that_comes_and_goes_costs_its_neighbour_s_clients_little() -> None:
+    first, second = FakeUpstream(), FakeUpstream()
+    async with fake_upstream(first), fake_upstream(second):
+        text = f"""forward . 127.0.0.1:{first.port} 127.0.0.1:{second.port} {{
+            policy sequential
+            health_check 10ms domain probe.example
+        }}"""
+        async with forwarding(text) as forward:
+            health = forward.plugin.upstreams()[0].datagrams
+            for turn in range(5):
+                first.loss = 1.0
+                for number in range(20):
+                    assert addresses(await forward.ask(f"away-{turn}-{number}.example.")) == [GOOD]
+                assert {seen.name.lower() for seen in first.seen if seen.label != "probe"} == {
+                    f"away-{turn}-0.example."
+                }
+                first.loss = 0.0
+                await until(lambda: not health.suspect)
+                first.seen.clear()
+                assert addresses(await forward.ask(f"back-{turn}.example.")) == [GOOD]
+                assert {seen.label for seen in first.seen} == {f"back-{turn}"}
+                first.seen.clear()

@@ -1,6 +1,5 @@
 """Where the addresses of upstreams come from."""
 
-import asyncio
 from pathlib import Path
 
 import dns.message
@@ -12,7 +11,7 @@ from svcdns.errors import ConfigError
 from svcdns.net import resolvconf
 from tests.fake_upstream import GOOD, FakeUpstream, answer, fake_upstream
 from tests.fakes import environment, set_up
-from tests.plugins.forward.forwarding import addresses, forwarding
+from tests.plugins.forward.forwarding import addresses, forwarding, until
 
 
 class Clock:
@@ -78,9 +77,7 @@ async def test_a_host_name_is_looked_up_at_the_resolver() -> None:
     async with fake_upstream() as fake, fake_upstream(addresses_of("127.0.0.1")) as resolver:
         text = f"forward . ns.example:{fake.port} {{\n resolver 127.0.0.1:{resolver.port}\n}}"
         async with forwarding(text) as forward:
-            async with asyncio.timeout(5):
-                while forward.plugin.unready:  # noqa: ASYNC110 - what is waited for has no event
-                    await asyncio.sleep(0.005)
+            await until(lambda: not forward.plugin.unready)
             assert addresses(await forward.ask("www.example.")) == [GOOD]
             assert {seen.message.question[0].rdtype for seen in resolver.seen} == {1, 28}
 
