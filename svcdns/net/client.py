@@ -103,9 +103,9 @@ class Exchange:
         self.upstream.poller.asking += 1
         if self.health.stream:
             self._ask_stream()
+            self._wait()
         else:
             self._ask_datagram()
-        self._wait()
 
     def close(self) -> None:
         """Stop; the asker hears no more."""
@@ -164,6 +164,7 @@ class Exchange:
         upstream.poller.watch(self._socket, self._read)
         self._sent = 0
         self._send(self._asked.octets)
+        self._wait()
 
     def _send(self, octets: bytes) -> None:
         if self._socket is None:
@@ -173,7 +174,6 @@ class Exchange:
             self._first = now
         self._repeat_at = now + self.upstream.round_trip.timeout * float(1 << self._sent)
         self._sent += 1
-        self._wait()
         try:
             self._socket.send(octets)
         except BlockingIOError:
@@ -193,18 +193,17 @@ class Exchange:
             self._end_datagrams(error)
             return
         likeness = compare(self._asked, octets)
-        if likeness in {Likeness.FOREIGN, Likeness.CLOSE}:
+        if likeness is Likeness.FOREIGN or likeness is Likeness.CLOSE:
             self._reject(close=likeness is Likeness.CLOSE)
             return
         self.health.note_answer()
-        match likeness:
-            case Likeness.SAME:
-                self._read_answer(self._asked, octets)
-            case Likeness.REFUSING_EDNS:
-                self._ask_without_edns()
-            case Likeness.FOLDED:
-                self._folded = True
-                self._reject(close=True)
+        if likeness is Likeness.SAME:
+            self._read_answer(self._asked, octets)
+        elif likeness is Likeness.REFUSING_EDNS:
+            self._ask_without_edns()
+        else:
+            self._folded = True
+            self._reject(close=True)
 
     def _read_answer(self, asked: Asked, octets: bytes) -> None:
         if is_truncated(octets) or len(octets) > _LARGEST_DATAGRAM:
