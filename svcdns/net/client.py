@@ -245,7 +245,7 @@ class Exchange:
         if response.rcode == Rcode.FORMERR and asked.edns and not answer.edns and not self._bare:
             self._ask_without_edns()
             return
-        if self._bare and not answer.edns:
+        if self._bare and not answer.edns and response.rcode != Rcode.FORMERR:
             self.upstream.note_no_edns()
         if response.ad and not self.upstream.trusted:
             response = response._replace(ad=False)
@@ -322,9 +322,12 @@ class Exchange:
         self.lose(self._streamed, TimeoutError("it does not answer over TCP"))
 
     def _repeat(self, asked: Asked) -> None:
-        """Send the same again; the last time without OPT, since some middle boxes drop what they do not know."""
-        last = self._sent == TRIES - 1
-        self._send(without_edns(asked) if last and asked.edns else asked.octets)
+        """Send the same again; the last time without OPT, since some drop what they do not know, where it may be that.
+
+        Where it cannot be, loss must not cost the signatures that DO asks for.
+        """
+        last = self._sent == TRIES - 1 and asked.edns and not self.upstream.knows_edns
+        self._send(without_edns(asked) if last else asked.octets)
 
     def _end_datagrams(self, error: OSError) -> None:
         """Give up UDP, which the network refuses; a connection may still bring the answer."""

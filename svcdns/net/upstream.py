@@ -4,6 +4,7 @@ Source: draft-vixie-dnsext-dns0x20, RFC 5452 section 9.2, RFC 6891 section 7, RF
 """
 
 import logging
+import math
 import secrets
 import socket
 import sys
@@ -21,6 +22,7 @@ MEMORY = 3600.0
 """How long it is remembered that an upstream does not keep letter case or does not know EDNS, in seconds."""
 
 _SILENT_ON_EDNS = 3
+_EDNS_KNOWN = 60.0
 _IP_MTU_DISCOVER = 10  # socket.IP_MTU_DISCOVER and what follows, which Python has from 3.14 only
 _IPV6_MTU_DISCOVER = 23
 _PMTUDISC_OMIT = 5
@@ -125,6 +127,7 @@ class Upstream:
         self._folds_until = 0.0
         self._plain_until = 0.0
         self._silent_on_edns = 0
+        self._edns_answered = -math.inf
 
     @property
     def encrypted(self) -> bool:
@@ -138,6 +141,11 @@ class Upstream:
         Source: RFC 4035 section 4.9.3, RFC 6840 section 5.8.
         """
         return self.encrypted or not ip_address(self.route.address).is_global
+
+    @property
+    def knows_edns(self) -> bool:
+        """Whether it has just answered with an OPT record, so that silence is not for that of the question."""
+        return self.poller.clock() - self._edns_answered < _EDNS_KNOWN
 
     def encode(self, query: Query, *, opt: bool = True) -> Asked:
         """Put a question together, with all that is random in it drawn afresh."""
@@ -173,7 +181,11 @@ class Upstream:
 
     def note_edns(self, *, answered: bool) -> None:
         """Learn whether it answers questions with an OPT record; who leaves several unanswered gets none any more."""
-        self._silent_on_edns = 0 if answered else self._silent_on_edns + 1
+        if answered:
+            self._silent_on_edns = 0
+            self._edns_answered = self.poller.clock()
+            return
+        self._silent_on_edns += 1
         if self._silent_on_edns == _SILENT_ON_EDNS:
             self.note_no_edns()
 

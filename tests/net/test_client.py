@@ -2,8 +2,12 @@
 
 import asyncio
 import socket
+import sys
 import time
+from collections import Counter
 
+import dns.message
+import dns.rcode
 import pytest
 
 from svcdns.dns.message import Query, Rcode, Response
@@ -13,7 +17,7 @@ from svcdns.dns.records import Rtype
 from svcdns.errors import UpstreamError
 from svcdns.net.client import MOST_REJECTED, ask
 from svcdns.net.upstream import Upstream
-from tests.fake_upstream import FORGERIES, FakeUpstream
+from tests.fake_upstream import FORGERIES, FakeUpstream, answer
 from tests.net.asking import asking
 
 GOOD = b"\xc0\0\2\1"
@@ -163,6 +167,29 @@ async def test_who_is_silent_on_edns_is_asked_without_after_a_while() -> None:
         assert [seen.message.edns for seen in fake.seen] == [-1]
 
 
+async def test_one_odd_format_error_does_not_end_edns() -> None:
+    def refuse_odd_names(query: dns.message.Message) -> dns.message.Message:
+        response = answer(query)
+        if query.question[0].name.to_text().lower().startswith("odd."):
+            response = dns.message.make_response(query)
+            response.set_rcode(dns.rcode.FORMERR)
+            response.use_edns(edns=False)
+        return response
+
+    async with asking(FakeUpstream(answers=refuse_odd_names)) as (upstream, fake):
+        assert (await put(upstream, "odd")).rcode == Rcode.FORMERR
+        assert good(await put(upstream, "www"))
+        assert {seen.message.edns for seen in fake.named("www")} == {0}
+
+
+async def test_loss_does_not_take_edns_from_an_upstream_that_knows_it() -> None:
+    async with asking() as (upstream, fake):
+        assert good(await put(upstream, "www"))
+        response = await ask(upstream, Query(from_text("lost-2.example.org."), Rtype.A, do=True), PATIENCE)
+        assert good(response)
+        assert [seen.message.edns for seen in fake.named("lost-2")] == [0, 0, 0]
+
+
 async def test_a_format_error_of_one_who_knows_edns_is_an_answer() -> None:
     async with asking() as (upstream, fake):
         assert (await put(upstream, "rcode-FORMERR")).rcode == Rcode.FORMERR
@@ -176,6 +203,26 @@ async def test_each_question_has_a_port_an_id_and_letters_of_its_own() -> None:
         assert len({seen.port for seen in fake.seen}) >= 290
         assert len({seen.message.id for seen in fake.seen}) >= 295
         assert len({seen.name for seen in fake.seen}) >= 290
+
+
+async def test_ids_are_as_uniform_as_chance_allows() -> None:
+    async with asking() as (upstream, _):
+        query = Query(from_text("a.example."), Rtype.A)
+        sent = [upstream.encode(query).octets for _ in range(65536)]
+    for position in (0, 1):
+        found = Counter(octets[position] for octets in sent)
+        deviation = sum((found[octet] - 256) ** 2 / 256 for octet in range(256))
+        assert 130 < deviation < 420  # chi-squared with 255 degrees of freedom: one run in a hundred million is outside
+    capitals = sum(octets[13] == ord("A") for octets in sent)
+    assert abs(capitals - 32768) < 800
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other kernels have no such option")
+@pytest.mark.parametrize(("host", "level", "option"), [("127.0.0.1", socket.IPPROTO_IP, 10), ("::1", 41, 23)])
+async def test_no_forged_message_can_make_the_kernel_send_fragments(host: str, level: int, option: int) -> None:
+    async with asking(FakeUpstream(host=host), address=host) as (upstream, _):
+        with upstream.open_socket() as opened:
+            assert opened.getsockopt(level, option) == 5  # IP_PMTUDISC_OMIT
 
 
 async def test_no_datagram_is_longer_than_1232_octets_or_asks_for_more() -> None:
