@@ -25,6 +25,9 @@ REFUSALS = frozenset({Rcode.SERVFAIL, Rcode.REFUSED, Rcode.NOTIMP, Rcode.FORMERR
 LATE = 3.2
 """How long a question goes on without an asker, in seconds."""
 
+LEAST = 0.2
+"""How long an upstream is asked over UDP at least, in seconds, until TCP is tried."""
+
 FIRST_LOOK = 0.1
 """When deadlines are first looked at, in seconds."""
 
@@ -72,8 +75,8 @@ class Question:
     """
 
     __slots__ = (
-        "_askers", "_exchanges", "_failure", "_late", "_next_look", "_poller", "_refusal", "_stream", "_terms",
-        "_upstreams", "key", "query", "response",
+        "_askers", "_begun", "_exchanges", "_failure", "_late", "_next_look", "_poller", "_refusal", "_stream",
+        "_terms", "_upstreams", "key", "query", "response",
     )  # fmt: skip
 
     def __init__(
@@ -93,6 +96,7 @@ class Question:
         self._upstreams = upstreams
         self._stream = stream
         self._poller = poller
+        self._begun = poller.clock()
         self._askers: list[tuple[float, Future[Response]]] = []
         self._next_look = math.inf
         self._exchanges: list[Exchange] = []
@@ -166,12 +170,13 @@ class Question:
         """Ask the next upstream; where none is left and none may still answer, that is the end."""
         upstream = next(self._upstreams, None)
         if upstream is not None:
+            left = self._terms.budget - (self._poller.clock() - self._begun)
             exchange = Exchange(
                 upstream,
                 self.query,
                 self,
                 patience=self._terms.patience,
-                stream_after=0.0 if self._stream else STREAM_SHARE * self._terms.budget,
+                stream_after=0.0 if self._stream else max(LEAST, STREAM_SHARE * left),
                 lifetime=self._terms.budget + LATE,
             )
             self._exchanges.append(exchange)
@@ -196,9 +201,10 @@ class Question:
         for exchange in self._exchanges:
             exchange.close()
         self._exchanges.clear()
-        askers, self._askers = self._askers, []
-        _answer([asker for _, asker in askers], response)
-        self._terms.end(self, response if keep and self._late else None)
+        askers, self._askers = [asker for _, asker in self._askers], []
+        late = self._late or any(asker.done() for asker in askers)
+        _answer(askers, response)
+        self._terms.end(self, response if keep and late else None)
 
 
 def _answer(askers: Iterable["Future[Response]"], response: Response) -> None:

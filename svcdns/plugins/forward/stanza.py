@@ -103,6 +103,7 @@ class Stanza:
             return question.response
         asker: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
         question.join(asker, deadline)
+        self._upstreams.abandoned.pop(question, None)
         self._waiting += 1
         self._upstreams.waiting += 1
         try:

@@ -107,6 +107,17 @@ async def test_an_answer_that_comes_late_is_kept() -> None:
         assert (query.name, addresses(late)) == (from_text(f"slow-2000.{NAME}"), [GOOD])
 
 
+async def test_an_answer_to_a_client_that_has_gone_is_kept() -> None:
+    fake = FakeUpstream(delay=0.05)
+    async with fake_upstream(fake), forwarding(f"forward . 127.0.0.1:{fake.port}") as forward:
+        gone = asyncio.ensure_future(forward.ask(f"www.{NAME}"))
+        await fake.wait_for(1)
+        gone.cancel()
+        await asyncio.wait_for(forward.late.wait(), 5)
+        ((query, late),) = forward.kept
+        assert (query.name, addresses(late)) == (from_text(f"www.{NAME}"), [GOOD])
+
+
 async def test_an_answer_in_time_is_given_and_not_kept() -> None:
     async with fake_upstream() as fake, forwarding(f"forward . 127.0.0.1:{fake.port}") as forward:
         assert addresses(await forward.ask(f"slow-600.{NAME}")) == [GOOD]

@@ -70,6 +70,19 @@ async def test_questions_that_nobody_waits_for_make_room(monkeypatch: pytest.Mon
         assert upstream.poller.asking == 1
 
 
+async def test_a_question_that_somebody_waits_for_again_makes_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(poller, "MOST_QUESTIONS", 2)
+    async with fake_upstream() as fake, forwarding(to(fake)) as forward:
+        first = asyncio.ensure_future(forward.ask("blackhole.example."))
+        assert (await forward.ask("slow-2500.example.")).rcode == Rcode.SERVFAIL
+        assert (await first).rcode == Rcode.SERVFAIL
+        again = asyncio.ensure_future(forward.ask("slow-2500.example."))
+        await asyncio.sleep(0)
+        assert addresses(await forward.ask("www.example.")) == [GOOD]
+        assert (await forward.ask("slow-300.example.")).rcode == Rcode.NOERROR
+        assert addresses(await again) == [GOOD]
+
+
 async def test_silence_is_no_way_around_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(poller, "MOST_QUESTIONS", 2)
     async with fake_upstream() as first, fake_upstream() as second:
