@@ -126,7 +126,7 @@ class Exchange:
         if likeness is Likeness.FOLDED:
             self.upstream.note_folding()
         elif likeness is Likeness.REFUSING_EDNS:
-            self._ask_without_edns()
+            self._ask_without_edns(asked)
             return
         elif likeness is not Likeness.SAME:
             self._fail("it answered another question over TCP")
@@ -200,7 +200,7 @@ class Exchange:
         if likeness is Likeness.SAME:
             self._read_answer(self._asked, octets)
         elif likeness is Likeness.REFUSING_EDNS:
-            self._ask_without_edns()
+            self._ask_without_edns(self._asked)
         else:
             self._folded = True
             self._reject(close=True)
@@ -243,7 +243,7 @@ class Exchange:
         """Give the answer to the asker, unless it only says that EDNS is not known (RFC 6891 section 7)."""
         response = answer.response
         if response.rcode == Rcode.FORMERR and asked.edns and not answer.edns and not self._bare:
-            self._ask_without_edns()
+            self._ask_without_edns(asked)
             return
         if self._bare and not answer.edns and response.rcode != Rcode.FORMERR:
             self.upstream.note_no_edns()
@@ -252,10 +252,10 @@ class Exchange:
         self.close()
         self._asker.hear(self, response)
 
-    def _ask_without_edns(self) -> None:
-        """Ask once more as before EDNS, over what it was asked over last."""
+    def _ask_without_edns(self, asked: Asked) -> None:
+        """Ask once more as before EDNS, over what *asked* went over."""
         self._bare = True
-        if self._socket is None:
+        if asked is not self._asked:
             self._ask_stream()
         else:
             self._close_socket()

@@ -157,6 +157,13 @@ async def test_who_refuses_edns_is_asked_without_from_then_on(edns: str, *, stre
         assert [seen.message.edns for seen in fake.seen] == [-1]
 
 
+@pytest.mark.parametrize("edns", ["formerr", "bare"])
+async def test_who_refuses_edns_over_tcp_is_asked_again_over_tcp(edns: str) -> None:
+    async with asking(FakeUpstream(loss=1.0, edns=edns)) as (upstream, fake):
+        assert good(await put(upstream, "www", 1.5))
+        assert [(seen.transport, seen.message.edns) for seen in fake.seen[-2:]] == [("tcp", 0), ("tcp", -1)]
+
+
 async def test_who_is_silent_on_edns_is_asked_without_after_a_while() -> None:
     async with asking(FakeUpstream(edns="silent")) as (upstream, fake):
         for _ in range(3):
