@@ -206,8 +206,8 @@ class FakeUpstream(asyncio.DatagramProtocol):
 
     def _do_lost(self, query: dns.message.Message, reply: Reply, count: str, transport: str) -> None:
         """Leave the first packets unanswered."""
-        label = query.question[0].name.to_text().partition(".")[0].lower()
-        if len(self.named(label)) > int(count):
+        name = query.question[0].name
+        if sum(seen.message.question[0].name == name for seen in self.seen) > int(count):
             reply(answer(query).to_wire())
 
     def _do_blackhole(self, query: dns.message.Message, reply: Reply, argument: str, transport: str) -> None:
