@@ -4,6 +4,7 @@ import asyncio
 import resource
 import selectors
 import socket
+from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -11,6 +12,9 @@ from svcdns.net.timers import Timers
 
 MOST_QUESTIONS = 10_000
 """How many questions may be under way, if a half of the process's open files is not less: over UDP each has one."""
+
+AT_ONCE = 64
+"""How many who have something to read are called in one turn of the event loop, so that others have theirs, too."""
 
 
 class Poller:
@@ -39,6 +43,8 @@ class Poller:
         self.limit = MOST_QUESTIONS if files == resource.RLIM_INFINITY else min(MOST_QUESTIONS, files // 2)
         self.asking = 0
         self._selector: selectors.DefaultSelector | None = None
+        self._watched: dict[int, selectors.SelectorKey] = {}
+        self._ready: deque[selectors.SelectorKey] = deque()
 
     @property
     def full(self) -> bool:
@@ -50,12 +56,13 @@ class Poller:
         if self._selector is None:
             self._selector = selectors.DefaultSelector()
             asyncio.get_running_loop().add_reader(self._selector, self._poll)
-        self._selector.register(watched, selectors.EVENT_READ, ready)
+        key = self._selector.register(watched, selectors.EVENT_READ, ready)
+        self._watched[key.fd] = key
 
     def forget(self, watched: socket.socket) -> None:
         """Watch a socket no more; it is still open."""
         if self._selector is not None:
-            self._selector.unregister(watched)
+            del self._watched[self._selector.unregister(watched).fd]
 
     async def run(self) -> None:
         """Wait until cancelled, then let go of the event loop."""
@@ -69,13 +76,20 @@ class Poller:
         self.timers.clear()
         if self._selector is not None:
             asyncio.get_running_loop().remove_reader(self._selector)
-            for watched in [key.fileobj for key in self._selector.get_map().values()]:
-                assert isinstance(watched, socket.socket)  # noqa: S101 - `watch` takes no other
-                watched.close()
+            for key in self._watched.values():
+                assert isinstance(key.fileobj, socket.socket)  # noqa: S101 - `watch` takes no other
+                key.fileobj.close()
+            self._watched.clear()
             self._selector.close()
             self._selector = None
 
     def _poll(self) -> None:
-        if self._selector is not None:
-            for key, _ in self._selector.select(0):
+        """Call some of those who have something to read; what is left is for the next turn."""
+        if self._selector is None:
+            return
+        if not self._ready:
+            self._ready.extend(key for key, _ in self._selector.select(0))
+        for _ in range(min(AT_ONCE, len(self._ready))):
+            key = self._ready.popleft()
+            if self._watched.get(key.fd) is key:  # else it was forgotten meanwhile
                 key.data()

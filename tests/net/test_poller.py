@@ -1,12 +1,19 @@
 """What all questions to upstreams share."""
 
+import asyncio
 import resource
+import socket
 import time
+from collections import Counter
+from contextlib import ExitStack
+from functools import partial
 
 import pytest
 
-from svcdns.net.poller import MOST_QUESTIONS, Poller
+from svcdns.net.poller import AT_ONCE, MOST_QUESTIONS, Poller
 from svcdns.tasks import Tasks
+
+SOCKETS = 2 * AT_ONCE + 1
 
 
 @pytest.mark.parametrize(
@@ -16,3 +23,44 @@ from svcdns.tasks import Tasks
 def test_a_half_of_the_open_files_is_for_questions(monkeypatch: pytest.MonkeyPatch, files: int, limit: int) -> None:
     monkeypatch.setattr(resource, "getrlimit", lambda _: (files, files))
     assert Poller(time.monotonic, Tasks().spawn).limit == limit
+
+
+async def test_many_messages_at_once_are_read_in_several_turns_of_the_loop() -> None:
+    poller = Poller(time.monotonic, Tasks().spawn)
+    read: Counter[int] = Counter()
+    turn = 0
+
+    def ready(receiver: socket.socket) -> None:
+        receiver.recv(1)
+        read[turn] += 1
+
+    with ExitStack() as stack:
+        for _ in range(SOCKETS):
+            sender, receiver = map(stack.enter_context, socket.socketpair(type=socket.SOCK_DGRAM))
+            poller.watch(receiver, partial(ready, receiver))
+            sender.send(b"x")
+        while read.total() < SOCKETS:
+            await asyncio.sleep(0)
+            turn += 1
+        poller.close()
+    assert sorted(read.values()) == [1, AT_ONCE, AT_ONCE]
+
+
+async def test_who_is_forgotten_meanwhile_is_not_called() -> None:
+    poller = Poller(time.monotonic, Tasks().spawn)
+    called: list[socket.socket] = []
+    with ExitStack() as stack:
+        pairs = [list(map(stack.enter_context, socket.socketpair(type=socket.SOCK_DGRAM))) for _ in range(SOCKETS)]
+
+        def ready(receiver: socket.socket) -> None:
+            called.append(receiver)
+            for _, each in pairs:
+                poller.forget(each)
+
+        for sender, receiver in pairs:
+            poller.watch(receiver, partial(ready, receiver))
+            sender.send(b"x")
+        for _ in range(10):
+            await asyncio.sleep(0)
+        poller.close()
+    assert len(called) == 1

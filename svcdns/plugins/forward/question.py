@@ -7,8 +7,9 @@ Source: RFC 5452 section 5, RFC 8914 section 4, RFC 9520 section 3.
 """
 
 import math
-from asyncio import Future
-from collections.abc import Callable, Iterable, Iterator
+from asyncio import Future, get_running_loop
+from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Protocol
 
 from svcdns.dns.message import Ede, ExtendedError, Query, Rcode, Response, rcode_to_text
@@ -27,6 +28,9 @@ LATE = 3.2
 
 LEAST = 0.2
 """How long an upstream is asked over UDP at least, in seconds, until TCP is tried."""
+
+AT_ONCE = 64
+"""How many who asked the same are answered in one turn of the event loop, so that others have theirs, too."""
 
 FIRST_LOOK = 0.1
 """When deadlines are first looked at, in seconds."""
@@ -160,7 +164,7 @@ class Question:
         if due:
             self._late = True
             self._askers = [each for each in self._askers if each[0] > now]
-            _answer(due, self._verdict())
+            _answer(iter(due), self._verdict())
         if self._askers:
             self._look_at(min(deadline for deadline, _ in self._askers))
         else:
@@ -203,14 +207,18 @@ class Question:
         self._exchanges.clear()
         askers, self._askers = [asker for _, asker in self._askers], []
         late = self._late or any(asker.done() for asker in askers)
-        _answer(askers, response)
+        _answer(iter(askers), response)
         self._terms.end(self, response if keep and late else None)
 
 
-def _answer(askers: Iterable["Future[Response]"], response: Response) -> None:
-    for asker in askers:
+def _answer(askers: Iterator["Future[Response]"], response: Response) -> None:
+    """Answer some of *askers*; those who are left have their turn when others have had theirs."""
+    some = list(islice(askers, AT_ONCE))
+    for asker in some:
         if not asker.done():  # else its client's connection is gone
             asker.set_result(response)
+    if len(some) == AT_ONCE:
+        get_running_loop().call_soon(_answer, askers, response)
 
 
 def _mark(upstream: Upstream, response: Response) -> Response:
