@@ -205,9 +205,9 @@ class FakeUpstream(asyncio.DatagramProtocol):
             behave(query, reply, argument, transport)
 
     def _do_lost(self, query: dns.message.Message, reply: Reply, count: str, transport: str) -> None:
-        """Leave the first packets unanswered."""
+        """Leave the first packets unanswered; a stream loses none."""
         name = query.question[0].name
-        if sum(seen.message.question[0].name == name for seen in self.seen) > int(count):
+        if transport != "udp" or sum(seen.message.question[0].name == name for seen in self.seen) > int(count):
             reply(answer(query).to_wire())
 
     def _do_blackhole(self, query: dns.message.Message, reply: Reply, argument: str, transport: str) -> None:
@@ -284,8 +284,9 @@ class FakeUpstream(asyncio.DatagramProtocol):
     ) -> None:
         """Send something forged first, then the right answer."""
         if transport == "udp":
-            if kind == "port":
+            if kind in {"port", "address"}:
                 with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+                    other.bind(("127.0.0.1", 0) if kind == "port" else ("127.0.0.2", self.port))
                     other.sendto(answer(query, f"@ A {EVIL}").to_wire(), address)
             elif kind == "ids":
                 for number in range(1, 21):
@@ -320,8 +321,8 @@ def forge(query: dns.message.Message, kind: str, number: int = 1) -> bytes:
 
 
 FORGERIES = (
-    "id", "name", "type", "class", "qr", "opcode", "garbage", "short", "empty", "port", "case", "noquestion", "half",
-    "ids",
+    "id", "name", "type", "class", "qr", "opcode", "garbage", "short", "empty", "port", "address", "case",
+    "noquestion", "half", "ids",
 )  # fmt: skip
 """Ways in which the first answer may be wrong."""
 

@@ -44,7 +44,7 @@ async def test_what_does_not_answer_the_question_is_waited_out(kind: str) -> Non
     async with asking() as (upstream, fake):
         assert good(await put(upstream, f"forged-{kind}"))
         assert transports(fake) == ["udp"]
-        rejected = {"port": 0, "ids": 20}.get(kind, 1)
+        rejected = {"port": 0, "address": 0, "ids": 20}.get(kind, 1)
         assert upstream.counters.rejected.value == rejected
 
 
