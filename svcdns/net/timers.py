@@ -6,10 +6,14 @@ timers here are rough and cannot be cancelled: who is called back looks whether 
 
 import asyncio
 import heapq
+from collections import deque
 from collections.abc import Callable
 
 RESOLUTION = 0.004
 """How late a timer may be, in seconds."""
+
+AT_ONCE = 64
+"""How many timers are called in one turn of the event loop, so that others have theirs, too."""
 
 _EARLY = 1e-6  # a slot's time is a product that may be rounded
 
@@ -23,10 +27,9 @@ class Timers:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._slots: dict[int, list[Callable[[], None]]] = {}
+        self._slots: dict[int, deque[Callable[[], None]]] = {}
         self._due: list[int] = []
         self._armed: asyncio.TimerHandle | None = None
-        self._armed_for = 0
 
     def at(self, when: float, call: Callable[[], None]) -> None:
         """Have *call* called at *when* or up to `RESOLUTION` later."""
@@ -35,7 +38,7 @@ class Timers:
         if slot is not None:
             slot.append(call)
             return
-        self._slots[number] = [call]
+        self._slots[number] = deque((call,))
         heapq.heappush(self._due, number)
         if self._due[0] == number:
             self._arm()
@@ -56,10 +59,18 @@ class Timers:
         self._armed = asyncio.get_running_loop().call_later(max(0.0, delay), self._fire)
 
     def _fire(self) -> None:
+        """Call some of those that are due; what is left, and what a failure leaves, is for the next turn."""
         self._armed = None
         now = self._clock() / RESOLUTION + _EARLY
-        while self._due and self._due[0] <= now:
-            for call in self._slots.pop(heapq.heappop(self._due)):
-                call()
-        if self._due and self._armed is None:
-            self._arm()
+        left = AT_ONCE
+        try:
+            while left and self._due and self._due[0] <= now:
+                slot = self._slots[self._due[0]]
+                if slot:
+                    left -= 1
+                    slot.popleft()()
+                else:
+                    del self._slots[heapq.heappop(self._due)]
+        finally:
+            if self._due and self._armed is None:
+                self._arm()

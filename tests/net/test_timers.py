@@ -2,8 +2,9 @@
 
 import asyncio
 import time
+from collections import Counter
 
-from svcdns.net.timers import RESOLUTION, Timers
+from svcdns.net.timers import AT_ONCE, RESOLUTION, Timers
 
 
 async def test_each_is_called_in_order_and_never_early() -> None:
@@ -58,6 +59,50 @@ async def test_a_thousand_at_about_the_same_time_cost_one_timer_of_the_loop() ->
     timers.at(when, done.set)
     await asyncio.wait_for(done.wait(), 5)
     assert called == list(range(1000))
+
+
+async def test_many_are_called_in_several_turns_of_the_loop() -> None:
+    timers = Timers(time.monotonic)
+    turn = 0
+    called: Counter[int] = Counter()
+
+    def call() -> None:
+        called[turn] += 1
+
+    when = time.monotonic() - 1
+    for number in range(2 * AT_ONCE + 1):
+        timers.at(when - RESOLUTION * (number % 3), call)
+    while called.total() < 2 * AT_ONCE + 1:
+        await asyncio.sleep(0)
+        turn += 1
+    assert sorted(called.values()) == [1, AT_ONCE, AT_ONCE]
+
+
+async def test_one_that_fails_takes_no_other_along() -> None:
+    timers = Timers(time.monotonic)
+    called = asyncio.Event()
+    failures: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: failures.append(context["exception"]))
+    error = LookupError()
+
+    def fail() -> None:
+        raise error
+
+    when = time.monotonic() + RESOLUTION
+    timers.at(when, fail)
+    timers.at(when, called.set)
+    await asyncio.wait_for(called.wait(), 5)
+    assert failures == [error]
+
+
+async def test_one_may_clear_them_all() -> None:
+    timers = Timers(time.monotonic)
+    when = time.monotonic() + RESOLUTION
+    timers.at(when, timers.clear)
+    timers.at(when, asyncio.get_running_loop().stop)
+    done = asyncio.Event()
+    asyncio.get_running_loop().call_later(3 * RESOLUTION, done.set)
+    await asyncio.wait_for(done.wait(), 5)
 
 
 async def test_what_is_cleared_is_not_called() -> None:
