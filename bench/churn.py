@@ -23,7 +23,7 @@ import dns.message
 
 from bench.cluster import names, questions, seed, workspace, write_corefile
 from bench.load import press, write_questions
-from bench.servers import COMMANDS, serving
+from bench.servers import COMMANDS, command_of, serving
 from tests.cluster.apiserver import ApiServer, api_server, client_of, endpoint_slice, free_port
 
 _RATE = "20000"
@@ -112,12 +112,11 @@ def measure(
 ) -> tuple[Measured, Measured]:
     """Run one server under the load, first in a quiet cluster, then in a busy one."""
     ports = {key: free_port() for key in ("port", "health", "ready", "metrics")}
-    corefile = folder / "Corefile"
-    corefile.write_text(write_corefile(server, ports))
+    command = command_of(name, write_corefile(server, ports), folder)
     space, first = next(names(options.services))
     question = f"{first}.{space}.svc.cluster.local"
     found = []
-    with serving([*COMMANDS[name](), str(corefile)], ports["port"], folder) as running:
+    with serving(command, ports["port"], folder) as running:
         running.wait_for(question)
         press(running, load, 2)
         for wanted in (False, True):

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from bench import knot
 from bench.cluster import names, questions, seed, workspace, write_corefile
 from bench.load import Load, press, press_at_random, write_questions
-from bench.servers import COMMANDS, Server, serving
+from bench.servers import COMMANDS, Server, command_of, serving
 from tests.cluster.apiserver import ApiServer, api_server, client_of, free_port
 
 WORKS: dict[str, Callable[[Server, Path, float], Load]] = {
@@ -57,9 +57,7 @@ def measure(name: str, setting: Setting, folder: Path) -> dict[str, Load]:
     if name == "Knot":
         command = knot.write_config(folder, ports["port"], setting.services)
     else:
-        corefile = folder / "Corefile"
-        corefile.write_text(write_corefile(setting.server, ports))
-        command = [*COMMANDS[name](), str(corefile)]
+        command = command_of(name, write_corefile(setting.server, ports), folder)
     space, first = next(names(setting.services))
     with serving(command, ports["port"], folder) as running:
         running.wait_for(f"{first}.{space}.svc.cluster.local")

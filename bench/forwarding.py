@@ -24,7 +24,7 @@ import dns.rcode
 
 from bench.cluster import workspace
 from bench.load import Load, press, write_questions
-from bench.servers import COMMANDS, serving
+from bench.servers import COMMANDS, command_of, serving
 from bench.upstreams import knot, misbehaving
 from tests.cluster.apiserver import free_port
 
@@ -103,7 +103,7 @@ def measure_cpu(name: str, upstream: int, work: Work, folder: Path, options: arg
         names = int(seconds * NEW_NAMES_A_SECOND) if work.fresh else options.names
         return write_questions(folder / "questions", questions(numbers if work.fresh else count(), names))
 
-    with serving(name, corefile, port, folder) as running:
+    with serving(command_of(name, corefile, folder), port, folder) as running:
         running.wait_for("www.example")
         press(running, load(WARM_UP), WARM_UP)
         return press(running, load(options.seconds), options.seconds)
@@ -113,7 +113,7 @@ def measure_times(name: str, upstream: int, folder: Path, options: argparse.Name
     """Ask one server for names with each fault; return the median time in seconds and the last outcome."""
     corefile, port = write_corefile(upstream, "")
     found = {}
-    with serving(name, corefile, port, folder) as running:
+    with serving(command_of(name, corefile, folder), port, folder) as running:
         running.wait_for("www.example")
         for title, label in FAULTS:
             results = []

@@ -18,7 +18,7 @@ import dns.asyncquery
 import dns.message
 
 from bench.cluster import names, seed, workspace, write_corefile
-from bench.servers import COMMANDS, Server, serving
+from bench.servers import COMMANDS, Server, command_of, serving
 from tests.cluster.apiserver import ApiServer, Client, api_server, client_of, free_port, service
 
 
@@ -34,9 +34,8 @@ async def measure(name: str, server: ApiServer, client: Client, folder: Path, op
     """Start one server, then create Services and see how soon each resolves."""
     ports = {key: free_port() for key in ("port", "health", "ready", "metrics")}
     space, last = max(names(options.services))
-    corefile = folder / "Corefile"
-    corefile.write_text(write_corefile(server, ports))
-    with serving([*COMMANDS[name](), str(corefile)], ports["port"], folder) as running:
+    command = command_of(name, write_corefile(server, ports), folder)
+    with serving(command, ports["port"], folder) as running:
         ready = await asyncio.to_thread(running.wait_for, f"{last}.{space}.svc.cluster.local")
         peak = running.memory("VmHWM")
         created = [await create(client, running, f"new-{folder.name}-{n}") for n in range(options.created)]

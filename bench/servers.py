@@ -25,6 +25,13 @@ COMMANDS = {
 """How to start each server that reads Corefiles; its Corefile's path follows."""
 
 
+def command_of(name: str, corefile: str, folder: Path) -> list[str]:
+    """Write a Corefile to *folder* and return the command by which the server *name* of `COMMANDS` serves it."""
+    path = folder / "Corefile"
+    path.write_text(corefile)
+    return [*COMMANDS[name](), str(path)]
+
+
 class Server:
     """A running server.
 
