@@ -15,7 +15,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
-from svcdns.errors import SvcdnsError
+from svcdns.net.acceptor import PAUSE, Acceptor
+from svcdns.net.sockets import BindError, share
 
 MAX_CONNECTIONS = 64
 ASK_TIME = 5.0
@@ -43,6 +44,7 @@ class Site:
         pages: What is answered, by path.
         ask_time: How many seconds a client has to send its request.
         answer_time: How many seconds it then has to take the answer.
+        pause: Seconds without new clients, after there was no file left for one.
 
     Attributes:
         address: The address as written.
@@ -56,25 +58,28 @@ class Site:
         *,
         ask_time: float = ASK_TIME,
         answer_time: float = ANSWER_TIME,
+        pause: float = PAUSE,
     ) -> None:
         self.address = address
         self.pages = pages
         self._ask_time = ask_time
         self._answer_time = answer_time
+        self._pause = pause
         self._connections: dict[asyncio.BaseTransport, _Connection] = {}
-        self._server: asyncio.Server | None = None
+        self._socket: socket.socket | None = None
+        self._acceptor: Acceptor
         self._web: Any = None
         self._http: Any = None
 
     @property
     def port(self) -> int:
         """The port that is listened on; 0 before `start`."""
-        return int(self._server.sockets[0].getsockname()[1]) if self._server is not None else 0
+        return int(self._socket.getsockname()[1]) if self._socket is not None else 0
 
     @property
     def sockets(self) -> Sequence[socket.socket]:
         """What is listened with; nothing before `start`."""
-        return self._server.sockets if self._server is not None else ()
+        return () if self._socket is None else (self._socket,)
 
     async def start(self, *, shared: bool = False) -> None:
         """Begin to answer.
@@ -83,7 +88,7 @@ class Site:
             shared: Whether the port may be in use by sockets of this process that are `sharing` it.
 
         Raises:
-            SvcdnsError: The address cannot be listened on.
+            BindError: The address cannot be listened on.
         """
         self._web = import_module("aiohttp.web")
         silent = logging.getLogger(f"{__name__}.http")
@@ -92,22 +97,23 @@ class Site:
             self._answer, access_log=None, logger=silent, lingering_time=0.0, max_headers=_MAX_HEADERS
         )
         try:
-            self._server = await self._listen(shared=shared)
+            self._socket = await self._listen(shared=shared)
         except OSError as error:
             reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error
-            raise SvcdnsError(f"cannot listen for HTTP on {self.address}: {reason}") from error
+            raise BindError(f"cannot listen for HTTP on {self.address}: {reason}") from error
+        self._acceptor = Acceptor(self._socket, self._connect, self._make_room, self._pause)
+        self._acceptor.start()
 
     async def stop(self) -> None:
         """Close the port and every connection."""
-        if self._server is None:
+        if self._socket is None:
             return
-        self._server.close()
+        await self._acceptor.stop()
         await self._http.shutdown(_STOP_TIME)
         for connection in list(self._connections.values()):
             connection.cut()
-        await self._server.wait_closed()
 
-    async def _listen(self, *, shared: bool) -> asyncio.Server:
+    async def _listen(self, *, shared: bool) -> socket.socket:
         loop = asyncio.get_running_loop()
         host, _, port = self.address.rpartition(":")
         host = host.removeprefix("[").removesuffix("]")
@@ -122,12 +128,16 @@ class Site:
             )
         else:
             listening = socket.create_server(("", int(port)), backlog=MAX_CONNECTIONS, reuse_port=shared)
-        server = await loop.create_server(self._connect, sock=listening)
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 0)
-        return server
+        share([listening], shared=False)
+        listening.setblocking(False)  # noqa: FBT003 - its only argument
+        return listening
 
     def _connect(self) -> "_Connection":
         return _Connection(self._connections, self._http(), self._ask_time)
+
+    def _make_room(self) -> None:
+        if self._connections:
+            _cut_oldest(self._connections)
 
     async def _answer(self, request: Any) -> Any:
         connection = self._connections.get(request.transport)
@@ -190,8 +200,7 @@ class _Connection(asyncio.Protocol):
         self._transport = transport
         self._others[transport] = self
         if len(self._others) > MAX_CONNECTIONS:
-            oldest = next(iter(self._others))
-            self._others.pop(oldest).cut()
+            _cut_oldest(self._others)
         self.allow(self._ask_time)
         self._inner.connection_made(transport)
 
@@ -218,3 +227,8 @@ class _Connection(asyncio.Protocol):
     def resume_writing(self) -> None:
         """Hand on that the client has caught up."""
         self._inner.resume_writing()
+
+
+def _cut_oldest(connections: dict[asyncio.BaseTransport, _Connection]) -> None:
+    """Close the connection that has been there for longest."""
+    connections.pop(next(iter(connections))).cut()

@@ -4,10 +4,11 @@ What a client sees is all that is looked at: octets that come back, silence, con
 """
 
 import asyncio
+import resource
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from contextlib import asynccontextmanager, closing
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -163,6 +164,18 @@ async def read_all(reader: asyncio.StreamReader) -> list[bytes]:
             length += await reader.readexactly(1)
             answers.append(await reader.readexactly(int.from_bytes(length)))
     return answers
+
+
+@contextmanager
+def few_files(spare: int) -> Iterator[None]:
+    """Let the process open no more than *spare* further files."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with socket.socket() as lowest:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (lowest.fileno() + spare, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def bind_pair(address: str) -> tuple[socket.socket, socket.socket]:

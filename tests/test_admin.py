@@ -1,6 +1,7 @@
 """The side ports over real HTTP."""
 
 import asyncio
+import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -11,6 +12,7 @@ from aiohttp import ClientSession
 
 from svcdns.admin import MAX_CONNECTIONS, Page, Site
 from svcdns.errors import SvcdnsError
+from tests.frontend import few_files
 
 GET = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
 
@@ -25,9 +27,9 @@ async def broken() -> tuple[int, str, str]:
 
 @asynccontextmanager
 async def serving(
-    pages: dict[str, Page] | None = None, ask_time: float = 5.0, answer_time: float = 15.0
+    pages: dict[str, Page] | None = None, ask_time: float = 5.0, answer_time: float = 15.0, pause: float = 1.0
 ) -> AsyncIterator[Site]:
-    site = Site("127.0.0.1:0", pages or {"/health": health}, ask_time=ask_time, answer_time=answer_time)
+    site = Site("127.0.0.1:0", pages or {"/health": health}, ask_time=ask_time, answer_time=answer_time, pause=pause)
     await site.start()
     try:
         yield site
@@ -178,6 +180,25 @@ async def test_the_oldest_connection_makes_room_for_the_newest() -> None:
             finally:
                 writer.close()
         assert MAX_CONNECTIONS - 1 <= open_ones <= MAX_CONNECTIONS
+
+
+async def test_without_files_the_oldest_connection_gives_way_and_the_log_says_so_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with serving(pause=0.05) as site:
+        idle, writer = await asyncio.open_connection("127.0.0.1", site.port)
+        assert (await fetch(site, "/health"))[0] == 200
+        loop = asyncio.get_running_loop()
+        with socket.socket() as late:
+            late.setblocking(False)  # noqa: FBT003 - its only argument
+            with few_files(0):
+                await loop.sock_connect(late, ("127.0.0.1", site.port))
+                assert await idle.read() == b""
+                await loop.sock_sendall(late, GET)
+                assert (await loop.sock_recv(late, 512)).startswith(b"HTTP/1.1 200 OK")
+        writer.close()
+    (record,) = caplog.records
+    assert record.getMessage().endswith("can be taken in for 0.05 s: Too many open files")
 
 
 async def test_a_page_that_fails_is_logged_and_tells_nothing(caplog: pytest.LogCaptureFixture) -> None:

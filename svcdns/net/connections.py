@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from svcdns.dns import wire
 from svcdns.dns.framing import Framer, frame
 from svcdns.dns.message import Listener
+from svcdns.net.acceptor import PAUSE
 from svcdns.net.sockets import Answer, Answerer, Counters
 
 IDLE = 10.0
@@ -50,7 +51,7 @@ class Limits:
     connections: int = 10_000
     per_client: int = 256
     sweep: float = 0.5
-    pause: float = 1.0
+    pause: float = PAUSE
 
 
 _BATCH = 64  # messages of one connection that are answered before others get their turn

@@ -1,0 +1,94 @@
+"""Takes in the TCP connections that come to a listening socket.
+
+asyncio's own server writes a hundred log lines a second when no file is left, so connections are accepted here: then
+one that is held gives way, and the next are taken in after a pause.
+"""
+
+import asyncio
+import logging
+import select
+import socket
+from collections.abc import Callable
+
+PAUSE = 1.0
+"""Seconds without new connections, after there was no file left for one."""
+
+_BATCH = 64  # connections that are accepted before others get their turn
+_LAST_BATCHES = 64  # accepted at a stop, for a flood must not delay it for ever
+
+log = logging.getLogger(__name__)
+
+
+class Acceptor:
+    """Makes a transport with a protocol of each connection to one address.
+
+    Args:
+        bound: A listening socket that does not block, which the acceptor owns from now on.
+        connect: Makes the protocol of a connection.
+        make_room: Closes a connection that is held, if there is any.
+        pause: Seconds without new connections, after there was no file left for one.
+    """
+
+    def __init__(
+        self,
+        bound: socket.socket,
+        connect: Callable[[], asyncio.Protocol],
+        make_room: Callable[[], None],
+        pause: float = PAUSE,
+    ) -> None:
+        self._socket = bound
+        self._connect = connect
+        self._make_room = make_room
+        self._pause = pause
+        self._arriving: set[asyncio.Task[object]] = set()
+        self._resuming: asyncio.TimerHandle | None = None
+
+    def start(self) -> None:
+        """Begin to accept."""
+        asyncio.get_running_loop().add_reader(self._socket, self._accept)
+
+    async def stop(self) -> None:
+        """Take in what has come, and accept no more."""
+        for _ in range(_LAST_BATCHES):
+            if not self._accept():
+                break
+        asyncio.get_running_loop().remove_reader(self._socket)
+        if self._resuming is not None:
+            self._resuming.cancel()
+        self._socket.close()
+        await asyncio.gather(*self._arriving)
+
+    def _accept(self) -> bool:
+        """Accept a batch of connections; tell whether there may be more."""
+        loop = asyncio.get_running_loop()
+        for _ in range(_BATCH):
+            try:
+                accepted, _ = self._socket.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return False
+            except OSError as error:
+                if _is_asked(self._socket):
+                    self._rest(error)
+                return False
+            accepted.setblocking(False)  # noqa: FBT003 - its only argument
+            arriving = loop.create_task(loop.connect_accepted_socket(self._connect, accepted))
+            self._arriving.add(arriving)
+            arriving.add_done_callback(self._arriving.discard)
+        return True
+
+    def _rest(self, error: OSError) -> None:
+        """Accept nothing for a while, since there is no room for it."""
+        host, port = self._socket.getsockname()[:2]
+        shown = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        log.warning("no connection to %s can be taken in for %g s: %s", shown, self._pause, error.strerror)
+        self._make_room()
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(self._socket)
+        self._resuming = loop.call_later(self._pause, self.start)
+
+
+def _is_asked(bound: socket.socket) -> bool:
+    """Tell whether somebody waits to be taken in: without a file, the kernel refuses before it looks."""
+    poll = select.poll()
+    poll.register(bound, select.POLLIN)
+    return bool(poll.poll(0))
