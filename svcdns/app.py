@@ -11,17 +11,19 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from ipaddress import ip_address
+from itertools import chain
 from pathlib import Path
 from typing import TypeVar
 
 from svcdns import admin
 from svcdns.assembly import Assembly, Lent, assemble
 from svcdns.chain import Plugin, Resource
-from svcdns.corefile import Corefile, parse
+from svcdns.corefile import Corefile, Place, parse
 from svcdns.corefile_files import read_import
 from svcdns.dns.message import Query, Response
 from svcdns.dns.name import to_text
@@ -29,7 +31,7 @@ from svcdns.errors import ConfigError, SvcdnsError
 from svcdns.metrics import Metrics
 from svcdns.net.connections import Connections, Limits
 from svcdns.net.listeners import EVERYWHERE, Endpoint, Listeners
-from svcdns.net.sockets import Answerer, Counters, MakeAnswerer, is_any, raise_file_limit, sharing
+from svcdns.net.sockets import Answerer, BindError, Counters, MakeAnswerer, is_any, raise_file_limit, sharing
 from svcdns.plugins import DIRECTIVES
 from svcdns.responder import Responder, Routes, Surroundings
 from svcdns.tasks import Tasks
@@ -137,8 +139,7 @@ class App:
         """Read the Corefile, open every socket and begin to serve.
 
         Raises:
-            ConfigError: The Corefile cannot be used.
-            SvcdnsError: A port cannot be had.
+            ConfigError: The Corefile cannot be used, or asks for an address that cannot be had.
         """
         assembly = assemble(self._read(), self._lent, {}, self._settings.port)
         await self._open(assembly)
@@ -183,22 +184,25 @@ class App:
     async def _open(self, assembly: Assembly) -> None:
         """Open the sockets and side ports that are not open yet; on failure, close them again.
 
-        They may have the ports of those that are to go, which serve on until the new ones do.
+        They may have the ports of those that are to go, which serve on until the new ones do, and share a port with
+        others of their kind: the kernel leads a client to the one whose address fits best.
         """
         listeners: dict[Endpoint, Listeners] = {}
         sites: dict[str, admin.Site] = {}
-        sockets = [each for one in _others(self._listeners, assembly.routes) for each in one.sockets]
-        sockets += [each for one in _others(self._sites, assembly.pages) for each in one.sockets]
-        shared = bool(sockets)
         try:
-            with sharing(sockets):
-                for endpoint in assembly.routes.keys() - self._listeners.keys():
-                    make = self._responding(Routes(assembly.routes[endpoint].values()))
+            for endpoint in sorted(assembly.routes.keys() - self._listeners.keys()):
+                make = self._responding(Routes(assembly.routes[endpoint].values()))
+                near: Iterable[Listeners | admin.Site] = chain(
+                    self._listeners.values(), listeners.values(), _others(self._sites, assembly.pages)
+                )
+                with _opening(assembly.places[endpoint], endpoint.port, near) as shared:
                     listeners[endpoint] = Listeners(endpoint, make, self._counters, self._connections, shared=shared)
-                for address in assembly.pages.keys() - self._sites.keys():
-                    site = admin.Site(address, assembly.pages[address])
+            for address in sorted(assembly.pages.keys() - self._sites.keys()):
+                site = admin.Site(address, assembly.pages[address])
+                near = chain(self._sites.values(), sites.values(), _others(self._listeners, assembly.routes))
+                with _opening(assembly.places[address], int(address.rpartition(":")[2]), near) as shared:
                     await site.start(shared=shared)
-                    sites[address] = site
+                sites[address] = site
         except BaseException:
             await _stop_all(listeners.values(), sites.values())
             raise
@@ -330,6 +334,21 @@ async def _settle(answerers: Iterable[Answerer]) -> None:
 
 async def _stop_all(listeners: Iterable[Listeners], sites: Iterable[admin.Site]) -> None:
     await asyncio.gather(*(each.stop() for each in listeners), *(each.stop() for each in sites))
+
+
+@contextmanager
+def _opening(place: Place, port: int, near: Iterable[Listeners | admin.Site]) -> Iterator[bool]:
+    """Share *port* with those of *near* that have it, and blame *place* where it cannot be had.
+
+    Yields:
+        Whether there are any that share it.
+    """
+    sockets = [each for other in near for each in other.sockets if each.getsockname()[1] == port]
+    try:
+        with sharing(sockets):
+            yield bool(sockets)
+    except BindError as error:
+        raise place.error(error.reason) from error
 
 
 def _others(held: Mapping[K, V], wanted: Container[K]) -> list[V]:

@@ -10,11 +10,12 @@ from typing import TypeVar
 from svcdns import plugins
 from svcdns.admin import Page
 from svcdns.chain import Environment, Plugin, Resource, Spawn, chain
-from svcdns.corefile import DEFAULT_PORTS, Corefile, Key, ServerBlock
+from svcdns.corefile import DEFAULT_PORTS, Corefile, Key, Place, ServerBlock
 from svcdns.dns.message import Query, Response
 from svcdns.dns.name import Name, from_text
 from svcdns.metrics import Metrics
 from svcdns.net.listeners import EVERYWHERE, Endpoint
+from svcdns.net.sockets import is_any
 from svcdns.responder import Route, refuse
 
 T = TypeVar("T")
@@ -39,12 +40,19 @@ class Lent:
 
 @dataclass(slots=True)
 class Block:
-    """A server block with its plugins, by name and in the order of the chain."""
+    """A server block with its plugins, by name and in the order of the chain.
+
+    Attributes:
+        written: What the Corefile says.
+        zones: What it answers for.
+        plugins: Its plugins with their names.
+        addresses: Where it listens, and where the Corefile says so; nothing stands for all addresses.
+    """
 
     written: ServerBlock
     zones: tuple[Name, ...]
     plugins: list[tuple[str, Plugin]] = field(default_factory=list)
-    addresses: list[str] = field(default_factory=list)
+    addresses: dict[str, Place] = field(default_factory=dict)
 
     @property
     def recursive(self) -> bool:
@@ -69,6 +77,7 @@ class Assembly:
         blocks: Its server blocks.
         routes: Which block takes which zone, by listener.
         pages: The HTTP pages by address and path.
+        places: Where the Corefile asks for each listener and for each HTTP address.
         resources: What outlives a reload, by key.
     """
 
@@ -76,6 +85,7 @@ class Assembly:
     blocks: list[Block] = field(default_factory=list)
     routes: dict[Endpoint, dict[Name, Route]] = field(default_factory=dict)
     pages: dict[str, dict[str, Page]] = field(default_factory=dict)
+    places: dict[Endpoint | str, Place] = field(default_factory=dict)
     resources: dict[Hashable, Resource] = field(default_factory=dict)
 
     def plugins(self) -> Iterator[tuple[str, Plugin]]:
@@ -124,8 +134,12 @@ def _environment(assembly: Assembly, block: Block, lent: Lent, held: Mapping[Has
             assembly.resources[key] = held[key] if key in held else make()
         return assembly.resources[key]  # type: ignore[return-value]  # a key names one type of resource
 
-    def serve(address: str, path: str, page: Page, /) -> None:
+    def listen(place: Place, addresses: Sequence[str]) -> None:
+        block.addresses.update((address, place) for address in addresses if address not in block.addresses)
+
+    def serve(place: Place, address: str, path: str, page: Page, /) -> None:
         assembly.pages.setdefault(address, {})[path] = page
+        assembly.places.setdefault(address, place)
 
     return Environment(
         zones=block.zones,
@@ -141,7 +155,7 @@ def _environment(assembly: Assembly, block: Block, lent: Lent, held: Mapping[Has
         keep=keep,
         serve=serve,
         unready=lent.unready,
-        listen=block.addresses.extend,
+        listen=listen,
         listening=lent.listening,
         look_again=lent.look_again,
         stopping=lent.stopping,
@@ -154,8 +168,9 @@ def _route(assembly: Assembly, block: Block, port: int) -> None:
     refreshes = tuple(plugin.refresh for _, plugin in block.plugins if type(plugin).refresh is not Plugin.refresh)
     for key in block.written.keys:
         zone = from_text(key.zone)
-        for address in block.addresses or [EVERYWHERE]:
+        for address, place in (block.addresses or {EVERYWHERE: key}).items():
             endpoint = Endpoint(address, _port(key, port))
+            assembly.places.setdefault(endpoint, place)
             _check_overlap(assembly, key, endpoint)
             routes = assembly.routes.setdefault(endpoint, {})
             if zone in routes:
@@ -164,10 +179,20 @@ def _route(assembly: Assembly, block: Block, port: int) -> None:
 
 
 def _check_overlap(assembly: Assembly, key: Key, endpoint: Endpoint) -> None:
-    """Refuse one port both at all addresses and at some: the kernel would give it to the first alone."""
-    for other in assembly.routes:
-        if other.port == endpoint.port != 0 and (other.address == EVERYWHERE) != (endpoint.address == EVERYWHERE):
-            raise key.error(f"port {endpoint.port} is listened on both with and without 'bind', expected one of them")
+    """Refuse a zone both at some addresses of a port and at all: which block answers would depend on the address.
+
+    No zone can have all addresses both with and without `bind`: nothing would tell the two listeners apart.
+    """
+    unbound = endpoint.address == EVERYWHERE
+    for other, routes in assembly.routes.items():
+        if other.port != endpoint.port or not other.port or (other.address == EVERYWHERE) == unbound:
+            continue
+        if from_text(key.zone) in routes:
+            raise key.error(
+                f"{key.zone} is served at port {endpoint.port} both with and without 'bind', expected one of them"
+            )
+        if is_any(other.address or endpoint.address):
+            raise key.error(f"port {endpoint.port} is listened on at all addresses both with and without 'bind'")
 
 
 def _port(key: Key, default: int) -> int:

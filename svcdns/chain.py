@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from svcdns.admin import Page
-from svcdns.corefile import Directive
+from svcdns.corefile import Directive, Place
 from svcdns.dns.message import Query, Response
 from svcdns.dns.name import Name
 from svcdns.metrics import Metrics
@@ -82,9 +82,9 @@ class Environment:
         find: Another plugin of the block that is an instance of a class or runtime protocol, or None. Known once all
             plugins of the block are set up.
         keep: The resource kept under a key since an earlier Corefile, else the one that the maker makes.
-        serve: Answer GET requests for a path on an HTTP side port; ``serve(address, path, page)``.
+        serve: Answer GET requests for a path on an HTTP side port; ``serve(place, address, path, page)``.
         unready: The names of plugins, of all blocks, that cannot answer yet, with the reason of each.
-        listen: Ask for the block to be served on these addresses instead of on all.
+        listen: Ask for the block to be served on these addresses instead of on all; ``listen(place, addresses)``.
         listening: The addresses and ports that the server answers at, once it does; an address may stand for all.
         look_again: Ask for the Corefile to be read again, and to be put in force if it says something else.
         stopping: Whether the server was told to stop and only drains.
@@ -103,7 +103,7 @@ class Environment:
     keep: "Keep"
     serve: "Serve"
     unready: Callable[[], dict[str, str]]
-    listen: Callable[[Sequence[str]], None]
+    listen: Callable[[Place, Sequence[str]], None]
     listening: Callable[[], Sequence[tuple[str, int]]]
     look_again: Callable[[], None]
     stopping: Callable[[], bool]
@@ -133,8 +133,15 @@ class Keep(Protocol):
 class Serve(Protocol):
     """Opens an HTTP side port."""
 
-    def __call__(self, address: str, path: str, page: Page, /) -> None:
-        """Answer GET and HEAD of *path* at *address* (``HOST:PORT``, an empty host for all addresses) with *page*."""
+    def __call__(self, place: Place, address: str, path: str, page: Page, /) -> None:
+        """Answer GET and HEAD of *path* at *address* with *page*.
+
+        Args:
+            place: Where the Corefile asks for it.
+            address: ``HOST:PORT``; an empty host stands for all addresses.
+            path: The URL's path.
+            page: Makes the answer.
+        """
 
 
 Setup = Callable[[Sequence[Directive], Environment], Plugin | Sequence[Plugin]]

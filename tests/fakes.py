@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from svcdns.admin import Page
 from svcdns.chain import Environment, Plugin, Resource
-from svcdns.corefile import Directive, parse
+from svcdns.corefile import Directive, Place, parse
 from svcdns.dns.message import Query, Rcode, Response
 from svcdns.dns.name import ROOT
 from svcdns.metrics import Metrics
@@ -57,7 +57,7 @@ class Pages:
     def __init__(self) -> None:
         self.pages: dict[tuple[str, str], Page] = {}
 
-    def __call__(self, address: str, path: str, page: Page, /) -> None:
+    def __call__(self, place: Place, address: str, path: str, page: Page, /) -> None:
         self.pages[address, path] = page
 
 
@@ -115,7 +115,7 @@ def environment(**overrides: Any) -> Environment:
         "keep": Kept(),
         "serve": Pages(),
         "unready": dict,
-        "listen": lambda _: None,
+        "listen": lambda place, addresses: None,
         "listening": list,
         "look_again": lambda: None,
         "stopping": lambda: False,

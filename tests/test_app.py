@@ -6,13 +6,14 @@ import random
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
+from pathlib import Path
 
 import dns.asyncquery
 import dns.message
 import dns.rcode
 import pytest
 
-from svcdns.errors import SvcdnsError
+from svcdns.errors import ConfigError
 from tests.fake_upstream import FakeUpstream, fake_upstream
 from tests.serving import ADDRESS, PATIENCE, Page, Serving, serving
 
@@ -71,11 +72,11 @@ def free_port() -> int:
             return port
 
 
-async def rcode(name: str, port: int, *, tcp: bool = False) -> str:
+async def rcode(name: str, port: int, address: str = ADDRESS, *, tcp: bool = False) -> str:
     """Ask for addresses; return the response code, or ``closed`` where nobody listens."""
     exchange = dns.asyncquery.tcp if tcp else dns.asyncquery.udp
     try:
-        response = await exchange(dns.message.make_query(name, "A"), ADDRESS, timeout=PATIENCE, port=port)
+        response = await exchange(dns.message.make_query(name, "A"), address, timeout=PATIENCE, port=port)
     except ConnectionRefusedError:
         return "closed"
     return dns.rcode.to_text(response.rcode())
@@ -255,7 +256,69 @@ async def test_while_it_stops_it_is_unready_and_alive_and_answers() -> None:
 
 async def test_a_start_that_fails_leaves_no_port_open() -> None:
     port = free_port()
-    with taken_port() as taken, pytest.raises(SvcdnsError, match=f"cannot listen on 0.0.0.0:{taken} over TCP"):
+    with taken_port() as taken, pytest.raises(ConfigError, match=f"cannot listen on 0.0.0.0:{taken} over TCP"):
         async with serving(f".:{port} {{\n}}\n.:{taken} {{\n}}\n"):
             pass
     assert await rcode(WEB_NAME, port, tcp=True) == "closed"
+
+
+@pytest.mark.parametrize(
+    ("corefile", "line", "reason"),
+    [
+        (". {\n}\n.:PORT {\n}\n", 3, "cannot listen on 0.0.0.0:PORT over TCP: "),
+        ("a.test,\nb.test:PORT {\n}\n", 2, "cannot listen on 0.0.0.0:PORT over TCP: "),
+        (".:PORT {\n    errors\n    bind 127.0.0.1\n}\n", 3, "bind: cannot listen on 127.0.0.1:PORT over TCP: "),
+        (". {\n    bind 127.0.0.1\n    bind 192.0.2.1\n}\n", 3, "bind: cannot listen on 192.0.2.1:0 over UDP: "),
+        (". {\n    health 127.0.0.1:PORT\n}\n", 2, "health: cannot listen for HTTP on 127.0.0.1:PORT: "),
+        (". {\n    errors\n    ready :PORT\n}\n", 3, "ready: cannot listen for HTTP on :PORT: "),
+        (". {\n    prometheus 127.0.0.1:PORT\n}\n", 2, "prometheus: cannot listen for HTTP on 127.0.0.1:PORT: "),
+    ],
+)
+async def test_who_asks_for_an_address_that_cannot_be_had_is_named(corefile: str, line: int, reason: str) -> None:
+    with taken_port() as taken:
+        with pytest.raises(ConfigError) as caught:
+            async with serving(corefile.replace("PORT", str(taken))):
+                pass
+        assert Path(caught.value.path).name == "Corefile"
+        assert caught.value.line == line
+        assert caught.value.reason.startswith(reason.replace("PORT", str(taken)))
+
+
+async def test_an_address_that_is_named_twice_is_listened_on_once() -> None:
+    async with serving(". {\n    bind 127.0.0.1\n    bind 127.0.0.2 127.0.0.1\n}\n") as server:
+        assert [address for address, _ in server.app.addresses()] == ["127.0.0.1", "127.0.0.2"]
+
+
+@pytest.mark.parametrize("bound_first", [True, False])
+async def test_blocks_may_share_a_port_at_one_address_and_at_all(*, bound_first: bool) -> None:
+    port = free_port()
+    block = "%s:%d {\n    %s\n    kubernetes {\n        manifests manifests\n    }\n}\n"
+    blocks = [block % ("bound.test", port, f"bind {ADDRESS}"), block % ("other.test", port, "errors")]
+    async with serving("".join(blocks if bound_first else blocks[::-1]), {"manifests/web.yaml": WEB}):
+        for tcp in (False, True):
+            assert await rcode("web.default.svc.bound.test", port, tcp=tcp) == "NOERROR"
+            assert await rcode("web.default.svc.other.test", port, tcp=tcp) == "REFUSED"
+            for address in ("127.0.0.2", "::1"):
+                assert await rcode("web.default.svc.other.test", port, address, tcp=tcp) == "NOERROR"
+                assert await rcode("web.default.svc.bound.test", port, address, tcp=tcp) == "REFUSED"
+
+
+async def test_side_ports_may_share_a_port_at_one_address_and_at_all() -> None:
+    port = free_port()
+    pages = (
+        f"s.test {{\n    health :{port}\n}}\nt.test {{\n    health {ADDRESS}:{port}\n    ready 127.0.0.2:{port}\n}}\n"
+    )
+    async with serving(pages) as server:
+        assert await server.http("/health") == Page(200, "OK")
+        assert set(server.app.site_ports()) == {f":{port}", f"{ADDRESS}:{port}", f"127.0.0.2:{port}"}
+
+
+@pytest.mark.parametrize("first", ["bind 127.0.0.1", "bind 0.0.0.0"])
+async def test_a_zone_is_not_served_at_one_address_and_at_all(first: str) -> None:
+    zone = "a.test" if first == "bind 127.0.0.1" else "b.test"
+    port = free_port()
+    with pytest.raises(ConfigError) as caught:
+        async with serving(f"a.test:{port} {{\n    {first}\n}}\n{zone}:{port} {{\n}}\n"):
+            pass
+    assert caught.value.line == 4
+    assert "bind" in caught.value.reason

@@ -7,6 +7,18 @@ them know the file and line that they were written on, and `values` turns their 
 from svcdns.corefile.blocks import Corefile, Directive, Option, ServerBlock
 from svcdns.corefile.imports import Reader, Source
 from svcdns.corefile.keys import DEFAULT_PORTS, Key
+from svcdns.corefile.lexer import Place
 from svcdns.corefile.parser import parse
 
-__all__ = ["DEFAULT_PORTS", "Corefile", "Directive", "Key", "Option", "Reader", "ServerBlock", "Source", "parse"]
+__all__ = [
+    "DEFAULT_PORTS",
+    "Corefile",
+    "Directive",
+    "Key",
+    "Option",
+    "Place",
+    "Reader",
+    "ServerBlock",
+    "Source",
+    "parse",
+]

@@ -38,7 +38,6 @@ from svcdns.corefile.blocks import Statement
 
 def setup(directives: Sequence[Directive], environment: Environment) -> Plugin:
     """Ask for the block's listeners to be at the addresses that the directives name."""
-    addresses: list[str] = []
     for directive in directives:
         if not directive.words:
             raise directive.expected("ADDRESS|INTERFACE...")
@@ -52,8 +51,7 @@ def setup(directives: Sequence[Directive], environment: Environment) -> Plugin:
         left = [address for address in _addresses(directive, directive.words) if address not in excepted]
         if not left:
             raise directive.error("no address is left to listen on")
-        addresses += left
-    environment.listen(list(dict.fromkeys(addresses)))
+        environment.listen(directive, left)
     return Plugin()
 
 

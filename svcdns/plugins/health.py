@@ -120,7 +120,7 @@ def setup(directives: Sequence[Directive], environment: Environment) -> Plugin:
             case _:
                 raise option.unknown(("lameduck",))
     plugin = Health(environment, _url(host, port), lameduck)
-    environment.serve(address, PATH, plugin.page)
+    environment.serve(directive, address, PATH, plugin.page)
     return plugin
 
 

