@@ -39,7 +39,7 @@ from svcdns.traffic import Traffic
 
 STANDARD_INPUT = "stdin"
 
-_SIGNAL_BASE = 128
+_FORCED = 2
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -357,17 +357,19 @@ def _others(held: Mapping[K, V], wanted: Container[K]) -> list[V]:
 
 
 def handle_signals(app: App) -> None:
-    """Have signals stop or reload *app*, as CoreDNS takes them; a second one to stop ends the process at once."""
+    """Have signals stop or reload *app*, as CoreDNS takes them: a second SIGINT, or SIGQUIT, ends it at once."""
     loop = asyncio.get_running_loop()
 
     def stop(number: signal.Signals) -> None:
-        for again in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(again, os._exit, _SIGNAL_BASE + again)
         log.info("%s: shutting down", number.name)
         app.stop()
 
+    def interrupt() -> None:
+        loop.add_signal_handler(signal.SIGINT, os._exit, _FORCED)
+        stop(signal.SIGINT)
+
     loop.add_signal_handler(signal.SIGTERM, stop, signal.SIGTERM)
-    loop.add_signal_handler(signal.SIGINT, stop, signal.SIGINT)
+    loop.add_signal_handler(signal.SIGINT, interrupt)
     loop.add_signal_handler(signal.SIGUSR1, app.reload)
-    loop.add_signal_handler(signal.SIGQUIT, os._exit, _SIGNAL_BASE + signal.SIGQUIT)
+    loop.add_signal_handler(signal.SIGQUIT, os._exit, 0)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)

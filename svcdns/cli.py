@@ -12,10 +12,10 @@ from pathlib import Path
 
 from svcdns import logs
 from svcdns.app import App, Settings, handle_signals
+from svcdns.corefile.values import parse_port
 from svcdns.errors import SvcdnsError
 from svcdns.plugins import DIRECTIVES
 
-_LONGEST_PORT = 65535
 _GC_THRESHOLDS = (5000, 100, 100)  # a query leaves no cycles behind, and a pass over 20,000 objects takes 10 ms
 
 
@@ -23,22 +23,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run svcdns and return its exit code.
 
     Returns:
-        0 after a stop, 1 for all that ends a start, 2 for wrong flags, 130 where SIGINT came before the server was up.
+        0 after a stop, 1 for all that ends a start, 2 for flags that do not exist, 130 where SIGINT came before the
+        server was up.
     """
     flags = _parser().parse_args(arguments)
     if flags.version:
         print(describe())
         return 0
     if flags.plugins:
-        print("Server types:\n  dns\n\nOther plugins:")
-        print("\n".join(f"  dns.{name}" for name in sorted(DIRECTIVES)))
+        print("\n".join(sorted(DIRECTIVES)))
         return 0
     tune_collector()
     listener = logs.start()
     try:
+        settings = _read_settings(flags)
         if flags.pidfile:
             Path(flags.pidfile).write_text(f"{os.getpid()}\n", encoding="ascii")
-        asyncio.run(_serve(Settings(flags.conf, flags.port), quiet=flags.quiet))
+        asyncio.run(_serve(settings, quiet=flags.quiet))
     except (SvcdnsError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
@@ -73,17 +74,19 @@ async def _serve(settings: Settings, *, quiet: bool) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="svcdns", description=__doc__, allow_abbrev=False)
     parser.add_argument("-conf", "--conf", default="Corefile", metavar="FILE", help="Corefile to load; stdin reads it")
-    parser.add_argument(
-        "-dns.port", "--dns.port", "-p", dest="port", type=_port, default=53, metavar="PORT", help="default port"
-    )
+    parser.add_argument("-dns.port", "--dns.port", "-p", dest="port", default="53", metavar="PORT", help="default port")
     parser.add_argument("-pidfile", "--pidfile", metavar="FILE", help="where to write the process id")
     parser.add_argument("-plugins", "--plugins", action="store_true", help="list the plugins")
     parser.add_argument("-quiet", "--quiet", action="store_true", help="print nothing at the start")
     parser.add_argument("-version", "--version", action="store_true", help="show the version")
+    parser.add_argument("extra", nargs="*", help=argparse.SUPPRESS)
     return parser
 
 
-def _port(text: str) -> int:
-    if not text.isdecimal() or int(text) > _LONGEST_PORT:
-        raise argparse.ArgumentTypeError(f"found {text!r}, expected a port from 0 to {_LONGEST_PORT}")
-    return int(text)
+def _read_settings(flags: argparse.Namespace) -> Settings:
+    if flags.extra:
+        raise SvcdnsError(f"found {' '.join(flags.extra)!r}, expected flags only")
+    try:
+        return Settings(flags.conf, parse_port(flags.port))
+    except ValueError as error:
+        raise SvcdnsError(f"-dns.port: found {flags.port!r}, {error}") from error

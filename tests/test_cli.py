@@ -5,7 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -14,10 +14,21 @@ import dns.message
 import dns.query
 import pytest
 
+from svcdns.plugins import DIRECTIVES
+
 COREFILE = """
 .:0 {
     bind 127.0.0.1
     errors
+}
+"""
+
+LAME = """
+.:0 {
+    bind 127.0.0.1
+    health 127.0.0.1:0 {
+        lameduck 1s
+    }
 }
 """
 
@@ -91,11 +102,18 @@ def test_version_prints_name_and_version() -> None:
 def test_plugins_lists_every_directive() -> None:
     done = run("-plugins")
     assert done.returncode == 0
-    assert "  dns.kubernetes\n" in done.stdout
+    assert done.stdout.splitlines() == sorted(DIRECTIVES)
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code"), [(["-nonsense"], 2), (["-p", "70000"], 2), (["-conf", "/no/such/Corefile"], 1)]
+    ("arguments", "code"),
+    [
+        (["-nonsense"], 2),
+        (["-p", "70000"], 1),
+        (["-p", "domain"], 1),
+        (["extra"], 1),
+        (["-conf", "/no/such/Corefile"], 1),
+    ],
 )
 def test_flags_and_files_that_cannot_be_used_end_the_start(arguments: list[str], code: int) -> None:
     done = run(*arguments)
@@ -140,6 +158,39 @@ def test_a_stop_is_clean(corefile: Path, number: signal.Signals) -> None:
     with running("-conf", str(corefile)) as process:
         assert answers(served_port(process))
         process.send_signal(number)
+        assert process.wait(20) == 0
+
+
+@pytest.mark.parametrize(
+    ("numbers", "code"),
+    [
+        ((signal.SIGTERM, signal.SIGTERM), 0),
+        ((signal.SIGINT, signal.SIGTERM), 0),
+        ((signal.SIGTERM, signal.SIGINT), 0),
+        ((signal.SIGINT, signal.SIGINT), 2),
+    ],
+)
+def test_only_a_second_interrupt_cuts_a_stop_short(
+    tmp_path: Path, numbers: Sequence[signal.Signals], code: int
+) -> None:
+    path = tmp_path / "Corefile"
+    path.write_text(LAME)
+    with running("-conf", str(path)) as process:
+        port = served_port(process)
+        process.send_signal(numbers[0])
+        assert process.stdout is not None
+        while "lame-duck" not in process.stdout.readline():
+            pass
+        process.send_signal(numbers[1])
+        if code == 0:
+            assert answers(port)
+        assert process.wait(20) == code
+
+
+def test_a_quit_ends_it_at_once(corefile: Path) -> None:
+    with running("-conf", str(corefile)) as process:
+        served_port(process)
+        process.send_signal(signal.SIGQUIT)
         assert process.wait(20) == 0
 
 
