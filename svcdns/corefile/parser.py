@@ -77,6 +77,8 @@ class _Parser:
             self._position += 1
             while not self._closed(opening):
                 directives.append(self._directive())
+            if self._next is not None and self._next.text in self._known:
+                self._expect_end_of_line()
         else:
             while self._next is not None:
                 directives.append(self._directive(braceless=start))
@@ -128,6 +130,7 @@ class _Parser:
             self._position += 1
             while not self._closed(opening):
                 options.append(self._option(name))
+            self._expect_end_of_line()
         return Directive(name.text, words, tuple(options), path=name.path, line=name.line)
 
     def _option(self, directive: Token) -> Option:
@@ -164,7 +167,10 @@ class _Parser:
             reason = "found '}' behind other words, where CoreDNS misreads it: put it on a line of its own"
             self._warn(str(token.error(reason)))
         self._position += 1
+        return True
+
+    def _expect_end_of_line(self) -> None:
+        """Refuse words behind a closing brace."""
         following = self._next
         if following is not None and not (following.first or following.closes):
             raise following.error(f"found {show(following.text)} after '}}', expected the end of the line")
-        return True

@@ -13,6 +13,8 @@ that a process which is slow or stuck shows in the metrics.
 - `lameduck`: how long, after it was told to stop, the server goes on answering queries (0s), so that clients and load
   balancers have time to leave. `/health` stays at 200 meanwhile, while `/ready` is at 503 from the first moment.
 
+Of several lines, the last that names ADDRESS or DURATION counts.
+
 Examples:
     ```
     . {
@@ -38,7 +40,7 @@ from collections.abc import Sequence
 
 from aiohttp import ClientError, ClientSession, ClientTimeout
 
-from svcdns.chain import Environment, Plugin, only
+from svcdns.chain import Environment, Plugin
 from svcdns.corefile import Directive
 from svcdns.corefile.values import parse_address, parse_duration
 from svcdns.metrics import SLIM_TIME_BUCKETS
@@ -105,12 +107,20 @@ class Health(Plugin):
 
 def setup(directives: Sequence[Directive], environment: Environment) -> Plugin:
     """Read ``health`` and open its page."""
-    directive = only(directives)
-    if len(directive.words) > 1:
-        raise directive.expected("[ADDRESS]")
-    (address,) = directive.words or (_ADDRESS,)
-    host, port = directive.value(parse_address, address)
-    lameduck = 0.0
+    address, lameduck = _ADDRESS, 0.0
+    for directive in directives:
+        if len(directive.words) > 1:
+            raise directive.expected("[ADDRESS]")
+        for word in directive.words:
+            directive.value(parse_address, word)
+            address = word
+        lameduck = _read_lameduck(directive, lameduck)
+    plugin = Health(environment, _url(*parse_address(address)), lameduck)
+    environment.serve(directives[-1], address, PATH, plugin.page)
+    return plugin
+
+
+def _read_lameduck(directive: Directive, lameduck: float) -> float:
     for option in directive.options:
         match option.name, option.words:
             case "lameduck", (word,):
@@ -119,9 +129,7 @@ def setup(directives: Sequence[Directive], environment: Environment) -> Plugin:
                 raise option.expected("DURATION")
             case _:
                 raise option.unknown(("lameduck",))
-    plugin = Health(environment, _url(host, port), lameduck)
-    environment.serve(directive, address, PATH, plugin.page)
-    return plugin
+    return lameduck
 
 
 def _url(host: str, port: int) -> str:

@@ -7,7 +7,8 @@ Syntax:
 
 The Corefile with all its imports is read every INTERVAL (30s by default, at least 2s), give or take half of JITTER (15s
 by default, at least 1s or 0, at most half of INTERVAL). Comments and white space make no difference. Sockets, watches
-and caches that the new file still asks for live on; a file that cannot be used changes nothing.
+and caches that the new file still asks for live on; a file that cannot be used changes nothing. Of several lines, the
+last that names INTERVAL or JITTER counts.
 
 Examples:
     ```
@@ -25,7 +26,7 @@ import asyncio
 import random
 from collections.abc import Sequence
 
-from svcdns.chain import Environment, Plugin, only
+from svcdns.chain import Environment, Plugin
 from svcdns.corefile import Directive
 from svcdns.corefile.values import parse_duration
 
@@ -58,20 +59,20 @@ class Reload(Plugin):
 
 def setup(directives: Sequence[Directive], environment: Environment) -> Plugin:
     """Read ``reload [INTERVAL [JITTER]]``."""
-    first = only(directives)
     interval, jitter = _INTERVAL, _JITTER
-    match first.words:
-        case ():
-            pass
-        case (word,):
-            interval = first.value(parse_duration, word, _SHORTEST_INTERVAL)
-        case (word, second):
-            interval = first.value(parse_duration, word, _SHORTEST_INTERVAL)
-            jitter = first.value(parse_duration, second)
-            if 0 < jitter < _SHORTEST_JITTER:
-                raise first.error(f"found a jitter of {second}, expected 0 or at least 1s")
-        case _:
-            raise first.expected("[INTERVAL [JITTER]]")
-    if first.options:
-        raise first.options[0].unknown(())
+    for directive in directives:
+        match directive.words:
+            case ():
+                pass
+            case (word,):
+                interval = directive.value(parse_duration, word, _SHORTEST_INTERVAL)
+            case (word, second):
+                interval = directive.value(parse_duration, word, _SHORTEST_INTERVAL)
+                jitter = directive.value(parse_duration, second)
+                if 0 < jitter < _SHORTEST_JITTER:
+                    raise directive.error(f"found a jitter of {second}, expected 0 or at least 1s")
+            case _:
+                raise directive.expected("[INTERVAL [JITTER]]")
+        if directive.options:
+            raise directive.options[0].unknown(())
     return Reload(environment, interval, min(jitter, interval / 2))

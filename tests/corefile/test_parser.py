@@ -106,6 +106,14 @@ def test_a_whole_server_may_stand_on_one_line(corefile: Callable[..., Corefile])
     assert [len(directive.options) for directive in block.directives] == [1]
 
 
+def test_a_server_block_may_begin_where_another_ends(corefile: Callable[..., Corefile]) -> None:
+    assert [block.zones for block in corefile("a.test {\n} b.test {\n} c.test").blocks] == [
+        ("a.test.",),
+        ("b.test.",),
+        ("c.test.",),
+    ]
+
+
 def test_quoted_braces_are_words(corefile: Callable[..., Corefile]) -> None:
     (block,) = corefile('. {\n log "{" "}" "{"\n}').blocks
     assert block.directives[0].words == ("{", "}", "{")

@@ -90,7 +90,7 @@ async def test_a_port_that_the_system_chooses_is_not_asked() -> None:
     [
         ("health 8080", "2: health: found '8080', expected HOST:PORT"),
         ("health :1 :2", "2: health: found ':1 :2', expected [ADDRESS]"),
-        ("health\nhealth", "3: health: found again"),
+        ("health\nhealth :1 :2", "3: health: found ':1 :2', expected [ADDRESS]"),
         ("health {\nlameduck\n}", "3: lameduck: found no arguments, expected DURATION"),
         ("health {\nlameduck 5\n}", "3: lameduck: found '5', expected a duration"),
         ("health {\nlamduck 5s\n}", "3: unknown option 'lamduck', did you mean 'lameduck'?"),
@@ -100,3 +100,10 @@ def test_what_cannot_be_meant_is_an_error(text: str, reason: str) -> None:
     with pytest.raises(ConfigError) as caught:
         set_up(text, "health", environment())
     assert reason in str(caught.value)
+
+
+def test_of_several_lines_the_last_that_says_so_counts() -> None:
+    pages = Pages()
+    (plugin,) = set_up("health :1 {\nlameduck 1s\n}\nhealth :2\nhealth", "health", environment(serve=pages))
+    assert plugin.lameduck == 1
+    assert list(pages.pages) == [(":2", "/health")]

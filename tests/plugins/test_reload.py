@@ -16,7 +16,9 @@ async def test_it_asks_again_and_again() -> None:
     running.cancel()
 
 
-@pytest.mark.parametrize("text", ["reload", "reload 10s", "reload 10s 1s", "reload 2s 0s", "reload 1m 30s"])
+@pytest.mark.parametrize(
+    "text", ["reload", "reload 10s", "reload 10s 1s", "reload 2s 0s", "reload 1m 30s", "reload\nreload 5s"]
+)
 def test_intervals_and_jitters_are_read(text: str) -> None:
     (plugin,) = set_up(text, "reload", environment())
     assert isinstance(plugin, Reload)
@@ -29,7 +31,7 @@ def test_intervals_and_jitters_are_read(text: str) -> None:
         ("reload 10s 500ms", "at least 1s"),
         ("reload ten", "duration"),
         ("reload 10s 5s 1s", "INTERVAL"),
-        ("reload\nreload", "only once"),
+        ("reload\nreload 1s", "3: reload: found '1s', expected a duration of at least 2s"),
         ("reload {\nfoo\n}", "unknown option"),
     ],
 )

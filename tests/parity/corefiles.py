@@ -1,0 +1,223 @@
+"""Corefiles, good and bad, of which CoreDNS says whether a server starts with them.
+
+In each, ADDRESS stands for loopback, PORT for a free port and FOLDER for the folder that the Corefile is in, where the
+`FILES` are. Keys without a port have a free one.
+"""
+
+FILES = {
+    "part": "errors\n",
+    "server": "s.test {\n bind ADDRESS\n}\n",
+    "empty": "",
+    "itself": "import itself\n",
+    "conf.d/a.part": "errors\n",
+    "conf.d/b.part": "log\n",
+}
+
+ENVIRON = {"ZONE": "a.test", "WHERE": "127.0.0.1", "NAME": "bind", "TWO": "127.0.0.1 127.0.0.2"}
+
+_CLUSTER = "kubernetes cluster.local {{\n endpoint http://127.0.0.1:9\n startup_timeout 1ms\n {}\n}}"
+_OPTIONS_OF_KUBERNETES = (
+    *("pods insecure", "pods verified", "pods x", "pods", "ttl 30", "ttl 0", "ttl 3600", "ttl 3601", "ttl -1", "ttl"),
+    *("fallthrough", "fallthrough in-addr.arpa", "namespaces a b", "namespaces", "namespace_labels x=y"),
+    *("namespaces a\nnamespace_labels x=y", "labels x=y", "labels x==y=", "labels", "endpoint_pod_names"),
+    *("endpoint_pod_names x", "noendpoints", "noendpoints x", "ignore empty_service", "ignore x", "nonsense"),
+    *("upstream", "resyncperiod 5m", "transfer to *", "apiserver_qps 10", "apiserver_qps x", "tls a b", "kubeconfig"),
+    "kubeconfig FOLDER/nothing",
+)
+
+_DIRECTIVES = (
+    *("bind 127.0.0.2", "errors", "errors stdout", "errors stderr", "errors stdout stdout", "errors\nerrors"),
+    *('errors {\nconsolidate 5m ".* timeout$"\n}', 'errors {\nconsolidate 5m ".* timeout$" warning\n}'),
+    *('errors {\nconsolidate 5m "x" warn\n}', 'errors {\nconsolidate 5m "x" WARNING\n}'),
+    *('errors {\nconsolidate 5m "x" warning show_first\n}', 'errors {\nconsolidate 5m "x" show_first\n}'),
+    *('errors {\nconsolidate 5m "x" show_first warning\n}', 'errors {\nconsolidate 5m "("\n}'),
+    *(
+        'errors {\nconsolidate 5 "x"\n}',
+        "errors {\nconsolidate 5m\n}",
+        "errors {\nconsolidate 5m x info show_first y\n}",
+    ),
+    *("errors {\nstacktrace\n}", "errors {\nstacktrace x\n}", "errors {\nnonsense\n}", "errors { stacktrace }"),
+    *("health ADDRESS:0", "health ADDRESS:0 x", "health ADDRESS", "health :0", "health localhost:0"),
+    *("health nothing.invalid:0", "health ADDRESS:70000", "health [::1]:0", "health ::1:0", 'health ""'),
+    *(
+        "health ADDRESS:0 {\nlameduck 1ms\n}",
+        "health ADDRESS:0 {\nlameduck\n}",
+        "health ADDRESS:0 {\nlameduck 1ms 2ms\n}",
+    ),
+    *("health ADDRESS:0 {\nlameduck 5\n}", "health ADDRESS:0 {\nlameduck 0\n}", "health ADDRESS:0 {\nLAMEDUCK 1s\n}"),
+    *(
+        "health ADDRESS:0 {\nlameduck 1ms\nlameduck 2ms\n}",
+        "health ADDRESS:0 {\nlameduck 1d\n}",
+        "health ADDRESS:0 {\n}",
+    ),
+    *(
+        "health ADDRESS:0 {\nnonsense\n}",
+        "health ADDRESS:0\nhealth ADDRESS:0",
+        "health ADDRESS:0 {\nlameduck 1.5ms\n}",
+    ),
+    *("ready ADDRESS:0", "ready ADDRESS:0 x", "ready ADDRESS", "ready ADDRESS:0\nready ADDRESS:0"),
+    *("ready ADDRESS:0 {\nmonitor continuously\n}", "ready ADDRESS:0 {\nmonitor until-ready\n}"),
+    *("ready ADDRESS:0 {\nmonitor x\n}", "ready ADDRESS:0 {\nmonitor\n}", "ready ADDRESS:0 {\nnonsense\n}"),
+    *("prometheus ADDRESS:0", "prometheus ADDRESS:0 x", "prometheus ADDRESS", "prometheus ADDRESS:0 {\nnonsense\n}"),
+    *("prometheus ADDRESS:0 {\nruntime_metrics\n}", "prometheus ADDRESS:0 {\nruntime_metrics x\n}"),
+    "prometheus ADDRESS:0\nprometheus ADDRESS:0",
+    *("reload", "reload 2s", "reload 1s", "reload 10s 5s", "reload 10s 0s", "reload 10s 500ms", "reload 10s 9s"),
+    *("reload 10", "reload x", "reload 10s 5s 1s", "reload\nreload", "reload 0", "reload -5s", "reload {\n}"),
+    *("log", "log example.org", "log a.test b.test", 'log . "{type} {name}"', 'log "{combined}"', "log . {common}"),
+    *("log {\nclass denial\n}", "log {\nclass denial error\n}", "log {\nclass x\n}", "log {\nclass\n}"),
+    *("log {\nclass all\n}", "log {\nnonsense\n}", "log\nlog a.test", "log 10.0.0.0/8", 'log . "{nonsense}"'),
+    *('log . "text"', 'log . "{/x/y}"', "log {\nclass DENIAL\n}", "log {\nclass denial\nclass error\n}"),
+    *("loop", "loop x", "loop\nloop", "loop {\nx\n}", "loadbalance", "loadbalance round_robin", "loadbalance x"),
+    *("loadbalance round_robin x", "loadbalance round_robin {\nprefer 10.0.0.0/8\n}", "loadbalance weighted"),
+    "loadbalance round_robin {\nprefer x\n}",
+    *("cache", "cache 30", "cache 0", "cache -1", "cache 30s", "cache 30 a.test", "cache a.test", "cache\ncache"),
+    *("cache {\nsuccess 100\n}", "cache {\nsuccess 100 30 5\n}", "cache {\nsuccess\n}", "cache {\ndenial 100 30\n}"),
+    *("cache {\nprefetch 10 1m 10%\n}", "cache {\nprefetch 10 1m 10\n}", "cache {\nprefetch 0\n}"),
+    *("cache {\nserve_stale\n}", "cache {\nserve_stale 1h immediate\n}", "cache {\nserve_stale 1h x\n}"),
+    *("cache {\nserve_stale -1h\n}", "cache {\nservfail 5s\n}", "cache {\nservfail 6m\n}", "cache {\nservfail 0\n}"),
+    *("cache {\ndisable success\n}", "cache {\ndisable denial cluster.local\n}", "cache {\ndisable x\n}"),
+    *("cache {\ndisable\n}", "cache {\nkeepttl\n}", "cache {\nkeepttl x\n}", "cache {\nnonsense\n}"),
+    *("forward . 127.0.0.1:9", "forward", "forward .", "forward . FOLDER/nothing", "forward . 127.0.0.1 ::1 [::1]:53"),
+    *("forward a.test 127.0.0.1\nforward b.test 127.0.0.1", "forward . 127.0.0.1\nforward . 127.0.0.2"),
+    *(
+        "forward . tls://127.0.0.1 {\ntls_servername x.test\n}",
+        "forward . dns://127.0.0.1",
+        "forward . ftp://127.0.0.1",
+    ),
+    *("forward . 127.0.0.1 {\npolicy sequential\n}", "forward . 127.0.0.1 {\npolicy x\n}"),
+    *("forward . 127.0.0.1 {\nmax_concurrent 1000\n}", "forward . 127.0.0.1 {\nmax_concurrent -1\n}"),
+    *("forward . 127.0.0.1 {\nexpire 10s\n}", "forward . 127.0.0.1 {\nhealth_check 500ms no_rec domain a.test\n}"),
+    *("forward . 127.0.0.1 {\nhealth_check x\n}", "forward . 127.0.0.1 {\nexcept a.test\n}"),
+    *("forward . 127.0.0.1 {\nexcept\n}", "forward . 127.0.0.1 {\nforce_tcp\nprefer_udp\n}"),
+    *("forward . 127.0.0.1 {\nforce_tcp x\n}", "forward . 127.0.0.1 {\nnonsense\n}", "forward 10.0.0.0/8 127.0.0.1"),
+    *("forward . 127.0.0.1 {\nmax_fails -1\n}", "forward . 127.0.0.1 {\nfailover SERVFAIL\n}", "nonsense", "ERRORS"),
+    *(f"forward . {' '.join(['127.0.0.1'] * 15)}", f"forward . {' '.join(['127.0.0.1'] * 16)}"),
+    *("import part", "import FOLDER/part", "import nothing", "import nothing/*.part", "import conf.d/*.part"),
+    *("import conf.d/?.part", "import */*.part", "import conf.d/[ab].part", "import conf.d", "import conf*", "import"),
+    *("import part part", "import (s)", "import itself", 'import "part"', "import empty", "{$NAME} 127.0.0.2"),
+    *("forward . {$NOTHING}", "log {$}", '"errors"', "errors # comment", "errors#comment"),
+    *(
+        "health ADDRESS:0 {\nimport nothing/*\n}",
+        "health ADDRESS:0\n{\nlameduck 1ms\n}",
+        "health ADDRESS:0{\nlameduck 1ms\n}",
+    ),
+    *(_CLUSTER.format(option) for option in _OPTIONS_OF_KUBERNETES),
+    *(2 * f"{_CLUSTER.format('')}\n", _CLUSTER.format("").replace("cluster.local ", "")),
+)
+
+_KEYS = (
+    *("a.test b.test", "a.test, b.test", "a.test,\nb.test", "a.test,", "dns://a.test", "DNS://a.test", ".:0", ".:"),
+    *(".:abc", ".:70000", ".:-1", ".:00000", "a.test a.test", "A.test a.test", "{$ZONE}", "{%ZONE%}", '"a.test"'),
+    *("10.0.0.0/24", "10.0.0.0/24:0", "10.0.0.0/25", "10.0.0.7/24", "0.0.0.0/0", "2001:db8::/32", "2001:db8::/33"),
+    *("2001:db8::/32:0", "10.0.0.0/24 10.0.0.128/25", "10.0.0.0/07", "10/8", "10.0.0.1", "a..test", ".test"),
+    *("_tcp.test", "*.test", "a/b.test", f"{'a' * 63}.test", f"{'a' * 64}.test", ".".join(["a" * 50] * 6)),
+)
+
+SAME = (
+    *(f". {{\nbind ADDRESS\n{lines}\n}}\n" for lines in _DIRECTIVES),
+    *(f"{keys} {{\nbind ADDRESS\n}}\n" for keys in _KEYS),
+    "\ufeff. {\n bind ADDRESS\n}\n",
+    ". {\r\n bind ADDRESS\r\n errors\r\n}\r\n",
+    ".\nbind ADDRESS\nerrors\n",
+    "a.test\nbind ADDRESS\nb.test\nerrors\n",
+    "a.test {\n bind ADDRESS\n} b.test {\n bind ADDRESS\n}\n",
+    ".\n{\n bind ADDRESS\n}\n",
+    ".{\n bind ADDRESS\n}\n",
+    ". {\n bind ADDRESS\n",
+    '. {\n bind "ADDRESS\n}\n',
+    "a.test {\n bind ADDRESS\n}\na.test {\n bind ADDRESS\n}\n",
+    "A.test {\n bind ADDRESS\n}\na.test {\n bind ADDRESS\n}\n",
+    "a.test {\n bind ADDRESS\n}\na.test {\n bind 127.0.0.2\n}\n",
+    "a.test:PORT {\n bind ADDRESS\n}\na.test:PORT {\n}\n",
+    "a.test:PORT {\n bind ADDRESS\n}\nb.test:PORT {\n}\n",
+    "a.test:PORT {\n}\nb.test:PORT {\n bind ADDRESS\n}\n",
+    "a.test:PORT {\n bind 0.0.0.0 ADDRESS\n}\n",
+    "a.test:PORT {\n bind lo\n}\nb.test:PORT {\n bind ADDRESS\n}\n",
+    "a.test {\n bind ADDRESS\n health :PORT\n}\nb.test {\n bind ADDRESS\n health ADDRESS:PORT\n}\n",
+    "a.test {\n bind ADDRESS\n prometheus :PORT\n}\nb.test {\n bind ADDRESS\n prometheus 0.0.0.0:PORT\n}\n",
+    "a.test {\n bind ADDRESS\n prometheus localhost:PORT\n}\nb.test {\n bind ADDRESS\n prometheus ADDRESS:PORT\n}\n",
+    "a.test {\n bind ADDRESS\n health :PORT\n ready :PORT\n prometheus :PORT\n}\n",
+    ". {\n bind {$WHERE}\n}\n",
+    ". {\n bind {$TWO}\n}\n",
+    ". {\n bind\n}\n",
+    ". {\n bind lo\n}\n",
+    ". {\n bind lo {\n except ::1\n}\n}\n",
+    ". {\n bind nothing0\n}\n",
+    ". {\n bind 192.0.2.1\n}\n",
+    ". {\n bind ADDRESS {\n except nothing0\n}\n}\n",
+    ". {\n bind ADDRESS {\n except\n}\n}\n",
+    ". {\n bind ::1\n}\n",
+    ". {\n bind [::1]\n}\n",
+    ". {\n bind 127.1\n}\n",
+    ". {\n bind ADDRESS:53\n}\n",
+    "(s) {\n errors\n}\n. {\n bind ADDRESS\n import s\n}\n",
+    "(s) {\n lameduck 1ms\n}\n. {\n bind ADDRESS\n health ADDRESS:0 {\n import s\n}\n}\n",
+    "(s) {\n a.test {\n bind ADDRESS\n }\n}\nimport s\n",
+    "(s) {\n}\n. {\n bind ADDRESS\n import s\n}\n",
+    "(s) {\n nonsense\n}\n. {\n bind ADDRESS\n}\n",
+    "(s) {\n errors\n}\n(t) {\n import s\n}\n. {\n bind ADDRESS\n import t\n}\n",
+    "(s) {\n errors\n}\n(s) {\n log\n}\n. {\n bind ADDRESS\n}\n",
+    "(s) {\n import s\n}\n. {\n bind ADDRESS\n import s\n}\n",
+    "(s) {\n errors\n}\n. {\n bind ADDRESS\n import s x\n}\n",
+    "(s) {\n errors\n",
+    ". {\n bind ADDRESS\n import s\n}\n(s) {\n errors\n}\n",
+    "import server\n",
+    "import server\n. {\n bind ADDRESS\n}\n",
+)
+"""A server starts with these, or is refused, as with CoreDNS."""
+
+
+def _within(lines: str) -> str:
+    return f". {{\nbind ADDRESS\n{lines}\n}}\n"
+
+
+STRICTER = {
+    "": "`whoami` and `log`, which CoreDNS takes then, help nobody",
+    "# nothing\n": "the same",
+    "(s) {\n errors\n}\n": "the same",
+    "a.test,b.test {\n bind ADDRESS\n}\n": "taken for one name",
+    "a.test {}\n": "`{}` is taken for a name",
+    ". {\n bind ADDRESS\n}\n}\n": "the brace is taken for a name",
+    ". {\n bind ADDRESS\n} errors\n": "the directive is taken for a name",
+    '. {\n bind ADDRESS\n}\n"': "a quote without an end",
+    "ftp://a.test {\n bind ADDRESS\n}\n": "the scheme is taken for a part of the name",
+    "tls://a.test:0 {\n bind ADDRESS\n}\n": "a scheme that svcdns does not have yet",
+    "https://a.test:0 {\n bind ADDRESS\n}\n": "the same",
+    "grpc://a.test:0 {\n bind ADDRESS\n}\n": "the same",
+    ".:+0 {\n bind ADDRESS\n}\n": "a port has no sign",
+    "10.0.0.0/33 {\n bind ADDRESS\n}\n": "taken for a name",
+    "2001:db8::1 {\n bind ADDRESS\n}\n": "taken for a name",
+    "bücher.test {\n bind ADDRESS\n}\n": "no client asks for a name so written",
+    "a@b.test {\n bind ADDRESS\n}\n": "the same",
+    "a\\.b.test {\n bind ADDRESS\n}\n": "no cluster has such a zone",
+    "{$NOTHING} {\n bind ADDRESS\n}\n": "a block without a zone is left out",
+    "{$TWO} {\n bind ADDRESS\n}\n": "taken for one name",
+    "() {\n errors\n}\n. {\n bind ADDRESS\n}\n": "no line can import it",
+    "(s) (t) {\n errors\n}\n. {\n bind ADDRESS\n}\n": "taken for names",
+    _within('"import" part'): "quoted words are no keywords",
+    ". {\n bind ADDRESS {\n except ADDRESS\n}\n}\n": "nothing would be listened on",
+    "a.test:PORT {\n bind ADDRESS\n health ADDRESS:PORT\n}\n": "queries over TCP would be lost to the page",
+    _within('errors {\nconsolidate 0s "x"\n}'): "nothing would be counted",
+    _within('errors {\nconsolidate -1s "x"\n}'): "the same",
+    _within("health ADDRESS:0 {\nlameduck -1s\n}"): "time does not run backwards",
+    _within("health ADDRESS:0 {\nlameduck 1ms\n} errors"): "what follows the brace would be lost",
+    _within("reload {\nnonsense\n}"): "it would be lost",
+    _within("log a..b"): "there is no such name",
+    _within('log . "{name}" b.test'): "a format is taken for a name",
+    _within("log a.test {name} {type}"): "the same",
+    _within("cache {\nsuccess 100 30 5 1\n}"): "what is too much would be lost",
+    _within("forward . 127.0.0.1:x"): "no query would be answered",
+    _within("whoami"): "a directive that svcdns does not have yet",
+    _within("loadbalance\nloadbalance weighted FOLDER/nothing"): "the second would be lost",
+    _within("health ADDRESS:0 {\nlameduck 1ms {\n}\n}"): "an option has no block",
+}
+"""CoreDNS starts with these, and does not do what they seem to ask for; svcdns refuses them. Each has the reason."""
+
+LAXER = {
+    ". { bind ADDRESS }\n": "what is meant is clear; the log warns of it",
+    ". {\n bind ADDRESS\n health ADDRESS:0 { lameduck 1ms }\n}\n": "the same",
+    ". {\n bind ADDRESS ADDRESS\n}\n": "once is enough",
+    ":0 {\n bind ADDRESS\n}\n": "all names at a port, as older releases of CoreDNS take it",
+    _within("forward . nothing.invalid"): "a name may be found later",
+}
+"""svcdns starts with these, and CoreDNS does not. Each has the reason."""
