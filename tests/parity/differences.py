@@ -244,5 +244,7 @@ ELSEWHERE = {
     "34": "the upstream here neither fails nor loses anything; the tests of the forwarder prove it",
     "35": "no record here has a TTL of 0 or is stale; the tests of the cache prove it",
     "36": "nothing loops here; the tests of the plugin prove it",
+    "39": "a server that does not start answers nothing; the comparison of Corefiles proves it",
+    "40": "the same",
 }
 """The rows of README that no answer to a plain question shows, each with what proves it instead."""
