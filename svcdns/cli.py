@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("\n".join(sorted(DIRECTIVES)))
         return 0
     tune_collector()
-    listener = logs.start()
+    writer = logs.start()
     try:
         settings = _read_settings(flags)
         if flags.pidfile:
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:  # while it starts: later on, SIGINT is a stop
         return 130
     finally:
-        listener.stop()
+        writer.stop()
     return 0
 
 
@@ -67,7 +67,8 @@ async def _serve(settings: Settings, *, quiet: bool) -> None:
     gc.freeze()  # what is there now stays, and need not be looked at again
     handle_signals(app)
     if not quiet:
-        print("\n".join([*app.zones(), describe(), *app.examples()]), flush=True)
+        for line in (*app.zones(), *describe().splitlines(), *app.examples()):
+            logs.banner.info(line)
     await app.serve()
 
 

@@ -1,18 +1,23 @@
 """Log lines as CoreDNS writes them: ``[LEVEL] plugin/NAME: message``, on standard output.
 
-A full pipe or a slow disk must not hold up an answer, so lines go through a bounded queue to a thread that writes them;
-what does not fit is counted and said afterwards.
+A full pipe, a full disk or a reader that has gone must not hold up an answer, nor a stop, so lines go through a bounded
+queue to a thread that writes them; what cannot be written is counted, and said afterwards.
 """
 
 import logging
-import logging.handlers
+import os
 import queue
 import sys
-from typing import TextIO
+import threading
+from contextlib import suppress
 
 _LONGEST_QUEUE = 10_000
+_LAST_WORDS = 1.0  # seconds that a stop waits for lines to be taken
 _PLUGINS = "svcdns.plugins."
 _LEVELS = {"CRITICAL": "FATAL"}
+
+banner = logging.getLogger("svcdns.banner")
+"""Takes what a start prints, which stands as it is."""
 
 
 class LineFormatter(logging.Formatter):
@@ -20,6 +25,8 @@ class LineFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line, with the traceback behind it where there is one."""
+        if record.name == banner.name:
+            return record.getMessage()
         level = _LEVELS.get(record.levelname, record.levelname)
         message = record.getMessage().replace("\r", "\\r").replace("\n", "\\n")
         name = record.name
@@ -30,43 +37,75 @@ class LineFormatter(logging.Formatter):
         return line
 
 
-class _BoundedHandler(logging.handlers.QueueHandler):
-    """Queues records and, once there is room again, says how many there was none for."""
+class Writer(logging.Handler):
+    """Writes records in a thread of its own.
 
-    def __init__(self, records: "queue.Queue[logging.LogRecord]") -> None:
-        super().__init__(records)
+    The descriptor is written to directly: a buffered stream has a lock, and a thread that is held up with it would
+    hold up the end of the process.
+
+    Args:
+        descriptor: Where lines go.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        super().__init__()
+        self.setFormatter(LineFormatter())
+        self._descriptor = descriptor
+        self._records: queue.Queue[logging.LogRecord | None] = queue.Queue(_LONGEST_QUEUE)
         self._lost = 0
+        self._counting = threading.Lock()
+        self._thread = threading.Thread(target=self._run, name="log", daemon=True)
+        self._thread.start()
 
-    def enqueue(self, record: logging.LogRecord) -> None:
-        """Queue *record* without waiting."""
+    def emit(self, record: logging.LogRecord) -> None:
+        """Have *record* written, if there is room for it, without waiting."""
         try:
-            if self._lost:
-                lost = logging.LogRecord(
-                    __name__, logging.WARNING, "", 0, "%d log lines were lost", (self._lost,), None
-                )
-                self.queue.put_nowait(lost)
-                self._lost = 0
-            self.queue.put_nowait(record)
+            self._records.put_nowait(record)
         except queue.Full:
+            self._lose()
+
+    def stop(self) -> None:
+        """Write what is left, in a second at most."""
+        with suppress(queue.Full):
+            self._records.put(None, timeout=_LAST_WORDS)
+            self._thread.join(_LAST_WORDS)
+
+    def _lose(self) -> None:
+        with self._counting:
             self._lost += 1
 
-    def prepare(self, record: logging.LogRecord) -> logging.LogRecord:
-        """Leave formatting to the thread that writes."""
-        return record
+    def _run(self) -> None:
+        while (record := self._records.get()) is not None:
+            try:
+                self._write(self.format(record))
+            except OSError:
+                self._lose()
+            except Exception:  # noqa: BLE001 - a record that cannot be formatted must not end the thread
+                self.handleError(record)
+
+    def _write(self, line: str) -> None:
+        with self._counting:
+            lost, self._lost = self._lost, 0
+        try:
+            octets = (f"[WARNING] {lost} log lines were lost\n" * (lost > 0) + f"{line}\n").encode(errors="replace")
+            while octets:
+                octets = octets[os.write(self._descriptor, octets) :]
+        except OSError:
+            with self._counting:
+                self._lost += lost
+            raise
 
 
-def start(stream: TextIO = sys.stdout) -> logging.handlers.QueueListener:
-    """Send all log records from INFO up to *stream*.
+def start(descriptor: int | None = None) -> Writer:
+    """Send all log records from INFO up to *descriptor*, by default that of standard output.
 
     Returns:
         What writes them; its `stop` writes the rest.
     """
-    records: queue.Queue[logging.LogRecord] = queue.Queue(_LONGEST_QUEUE)
-    writer = logging.StreamHandler(stream)
-    writer.setFormatter(LineFormatter())
+    if descriptor is None:
+        descriptor = os.open(os.devnull, os.O_WRONLY) if sys.stdout is None else sys.stdout.fileno()
+    writer = Writer(descriptor)
     root = logging.getLogger()
-    root.handlers = [_BoundedHandler(records)]
+    root.handlers = [writer]
     root.setLevel(logging.INFO)
-    listener = logging.handlers.QueueListener(records, writer)
-    listener.start()
-    return listener
+    return writer

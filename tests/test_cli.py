@@ -222,6 +222,35 @@ def test_standard_input_can_be_the_corefile() -> None:
         assert answers(served_port(process))
 
 
+@pytest.mark.parametrize("kind", ["full disk", "full pipe", "no reader", "closed"])
+def test_a_log_that_cannot_be_written_harms_nothing(tmp_path: Path, kind: str) -> None:
+    port = free_port()
+    path = tmp_path / "Corefile"
+    path.write_text(f".:{port} {{\n    bind 127.0.0.1\n    log\n}}\n")
+    reading, writing = os.pipe()
+    if kind == "full pipe":
+        os.set_blocking(writing, False)
+        with suppress(BlockingIOError):
+            while True:
+                os.write(writing, b"\n")
+        os.set_blocking(writing, True)
+    if kind == "no reader":
+        os.close(reading)
+    elsewhere = {"full disk": ">/dev/full", "closed": ">&-"}.get(kind, "")
+    command = f'exec "$0" -m svcdns -conf "$1" {elsewhere}'
+    with subprocess.Popen(
+        ["sh", "-c", command, sys.executable, path], stdout=writing, stderr=subprocess.PIPE, text=True
+    ) as process:
+        wait_for_answer(port)
+        assert all(answers(port) for _ in range(100))
+        process.terminate()
+        assert process.wait(20) == 0
+        assert process.stderr is not None
+        assert process.stderr.read() == ""
+    for end in (writing, reading)[: 1 if kind == "no reader" else 2]:
+        os.close(end)
+
+
 def test_quiet_prints_nothing_at_the_start() -> None:
     port = free_port()
     with running("-conf", "stdin", "-quiet", "-p", str(port), text=". {\n bind 127.0.0.1\n}\n") as process:
