@@ -10,9 +10,11 @@ LOCK      := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --g
 .DELETE_ON_ERROR:
 .PHONY: run test test-quick check format lint types layers programs lock
 
-# Serves a folder of manifests on 127.0.0.1:1053 and prints a line to paste.
+# Serves a folder of manifests on 127.0.0.1:1053 and prints a line to paste. The shell does not see the folder's name,
+# so it may hold any character.
+run: override export MANIFESTS := $(if $(filter /%,$(firstword $(MANIFESTS))),,$(CURDIR)/)$(MANIFESTS)
 run: $(VENV)/run.stamp
-	@MANIFESTS='$(if $(filter /%,$(firstword $(MANIFESTS))),,$(CURDIR)/)$(MANIFESTS)' exec $(BIN)/svcdns -conf configs/dev.Corefile
+	@exec $(BIN)/python -m svcdns -conf configs/dev.Corefile
 
 # Everything that a change must pass.
 test: check programs
