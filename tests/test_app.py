@@ -4,6 +4,7 @@ import asyncio
 import logging
 import random
 import socket
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
@@ -14,6 +15,7 @@ import dns.rcode
 import pytest
 
 from svcdns.errors import ConfigError
+from tests import octets
 from tests.fake_upstream import FakeUpstream, fake_upstream
 from tests.serving import ADDRESS, PATIENCE, Page, Serving, serving
 
@@ -119,6 +121,25 @@ async def ask_on(server: Serving, stop: asyncio.Event, *, tcp: bool) -> int:
             assert await rcode(name, server.port, tcp=tcp) == "NOERROR"
             count += 1
     return count
+
+
+async def ask_until_refused(server: Serving, counts: Counter[str], *, tcp: bool) -> None:
+    """Ask over and over, with a connection for each question over TCP, until there is nobody to ask.
+
+    Every query that could be sent is answered, unless the kernel says that nobody has its port.
+    """
+    loop = asyncio.get_running_loop()
+    query = octets.query(octets.question(WEB_NAME))
+    framed = len(query).to_bytes(2) + query
+    with suppress(ConnectionRefusedError):
+        while True:
+            with socket.socket(socket.AF_INET, socket.SOCK_STREAM if tcp else socket.SOCK_DGRAM) as client:
+                client.setblocking(False)  # noqa: FBT003 - its only argument
+                await loop.sock_connect(client, (ADDRESS, server.port))
+                await loop.sock_sendall(client, framed if tcp else query)
+                answer = await loop.sock_recv(client, 512)
+                assert octets.read_header(answer[2:] if tcp else answer).id == octets.ID
+                counts["tcp" if tcp else "udp"] += 1
 
 
 async def test_fifty_reloads_under_load_lose_no_query() -> None:
@@ -238,6 +259,20 @@ async def test_a_stop_answers_what_waits_for_an_upstream() -> None:
         await upstream.wait_for(len(asking))
         server.app.stop()
         assert await asyncio.gather(*asking) == ["NOERROR"] * len(asking)
+
+
+async def test_a_stop_under_load_answers_or_refuses_every_query() -> None:
+    counts: Counter[str] = Counter()
+    async with cluster(lameduck="100ms") as (server, _, _):
+        asking = [asyncio.create_task(ask_until_refused(server, counts, tcp=tcp)) for tcp in (False, True) * 4]
+
+        async def are_busy() -> bool:
+            return min(counts["udp"], counts["tcp"]) > 100
+
+        await server.until(are_busy)
+        server.app.stop()
+        async with asyncio.timeout(PATIENCE):
+            await asyncio.gather(*asking)
 
 
 async def test_while_it_stops_it_is_unready_and_alive_and_answers() -> None:
