@@ -26,7 +26,7 @@ Examples:
     ```
     . {
         errors {
-            consolidate 5m "no answer within .*$" warning
+            consolidate 5m ".* i/o timeout$" warning
             consolidate 30s "^no upstream" error show_first
         }
     }

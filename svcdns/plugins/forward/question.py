@@ -195,7 +195,7 @@ class Question:
         failure = self._failure
         if self._exchanges or failure is None:
             silent = ", ".join(exchange.upstream.label for exchange in self._exchanges) or "no upstream"
-            failure = UpstreamError(silent, f"no answer within {self._terms.budget:g} s")
+            failure = UpstreamError(silent, f"no answer within {self._terms.budget:g} s: i/o timeout")
         code = Ede.NETWORK_ERROR if isinstance(failure.__cause__, OSError) else Ede.NO_REACHABLE_AUTHORITY
         ede = ExtendedError(code, str(failure))
         return Response(Rcode.SERVFAIL, ede=ede, plugin=PLUGIN, error=failure)

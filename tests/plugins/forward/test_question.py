@@ -34,7 +34,7 @@ async def test_silence_is_a_servfail_with_its_reason_in_time(label: str) -> None
         assert response.ede is not None
         assert (response.ede.code, response.ede.text) == (
             Ede.NO_REACHABLE_AUTHORITY,
-            f"127.0.0.1:{fake.port}: no answer within 1.8 s",
+            f"127.0.0.1:{fake.port}: no answer within 1.8 s: i/o timeout",
         )
         assert isinstance(response.error, UpstreamError)
         assert len(fake.seen) <= 6
