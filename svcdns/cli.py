@@ -5,10 +5,12 @@ import asyncio
 import gc
 import os
 import platform
+import signal
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
+from types import FrameType
 
 from svcdns import logs
 from svcdns.app import App, Settings, handle_signals
@@ -16,6 +18,7 @@ from svcdns.corefile.values import parse_port
 from svcdns.errors import SvcdnsError
 from svcdns.plugins import DIRECTIVES
 
+_SIGNAL_BASE = 128
 _GC_THRESHOLDS = (5000, 100, 100)  # a query leaves no cycles behind, and a pass over 20,000 objects takes 10 ms
 
 
@@ -25,6 +28,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         0 after a stop, 1 for all that ends a start, 2 for flags that do not exist, 130 where SIGINT came before the
         server was up.
+
+    Raises:
+        SystemExit: SIGTERM came before the server was up: 143.
     """
     flags = _parser().parse_args(arguments)
     if flags.version:
@@ -33,6 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if flags.plugins:
         print("\n".join(sorted(DIRECTIVES)))
         return 0
+    signal.signal(signal.SIGTERM, _give_up)
     tune_collector()
     writer = logs.start()
     try:
@@ -70,6 +77,11 @@ async def _serve(settings: Settings, *, quiet: bool) -> None:
         for line in (*app.zones(), *describe().splitlines(), *app.examples()):
             logs.banner.info(line)
     await app.serve()
+
+
+def _give_up(number: int, _: FrameType | None) -> None:
+    """End a start; the kernel would keep from a container's first process a signal that it does not handle."""
+    raise SystemExit(_SIGNAL_BASE + number)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -194,16 +194,17 @@ def test_a_quit_ends_it_at_once(corefile: Path) -> None:
         assert process.wait(20) == 0
 
 
-def test_an_interrupt_while_it_starts_is_no_traceback(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_while_it_starts_ends_it_without_a_traceback(tmp_path: Path, number: signal.Signals) -> None:
     corefile, pidfile = tmp_path / "Corefile", tmp_path / "pid"
     os.mkfifo(corefile)
     os.mkfifo(pidfile)
     with running("-conf", str(corefile), "-pidfile", str(pidfile)) as process:
         assert int(pidfile.read_text()) == process.pid
         with corefile.open("w") as pipe:  # opens as soon as the process reads its Corefile
-            process.send_signal(signal.SIGINT)
+            process.send_signal(number)
             pipe.write(COREFILE)
-        assert process.wait(20) == 130
+        assert process.wait(20) == 128 + number
         assert process.stdout is not None
         assert "Traceback" not in process.stdout.read()
 
