@@ -13,9 +13,9 @@ answer, SERVFAIL too, is no error, nor is what comes from the cache. Where the t
 `stdout` says nothing new.
 
 - `stacktrace`: adds the traceback where the error is a bug.
-- `consolidate`: counts the errors that REGEX is found in, instead of logging each, and logs the count DURATION after
-  the first one, at the level named (`error`). The first `consolidate` that fits counts. With `show_first` the first one
-  is logged, too, and the count only if there were others.
+- `consolidate`: counts the errors that REGEX (in Go's syntax) is found in, instead of logging each, and logs the count
+  DURATION after the first one, at the level named (`error`). The first `consolidate` that fits counts. With
+  `show_first` the first one is logged, too, and the count only if there were others.
 
 Examples:
     ```
@@ -40,6 +40,7 @@ from collections.abc import Sequence
 
 from svcdns.chain import Environment, Handler, Plugin, only
 from svcdns.corefile import Directive, Option
+from svcdns.corefile.regex import parse_regex
 from svcdns.corefile.values import parse_choice, parse_duration
 from svcdns.dns.message import Query, Response
 from svcdns.dns.name import to_text
@@ -47,7 +48,6 @@ from svcdns.dns.records import type_to_text
 from svcdns.errors import SvcdnsError
 
 _LEVELS = {"warning": logging.WARNING, "error": logging.ERROR, "info": logging.INFO, "debug": logging.DEBUG}
-_LONGEST_REGEX = 10_000
 _CONSOLIDATE = "DURATION REGEX [warning|error|info|debug] [show_first]"
 _SHORTEST_PERIOD = 1e-9
 
@@ -59,6 +59,7 @@ class Consolidation:
 
     Args:
         pattern: What their text has in common.
+        shown_pattern: The same as it was written.
         period: How long to count before the count is logged, in seconds.
         shown_period: The same as it was written.
         level: The level to log at.
@@ -66,12 +67,20 @@ class Consolidation:
     """
 
     def __init__(
-        self, pattern: re.Pattern[str], period: float, shown_period: str, level: int, *, show_first: bool
+        self,
+        pattern: re.Pattern[str],
+        shown_pattern: str,
+        period: float,
+        shown_period: str,
+        level: int,
+        *,
+        show_first: bool,
     ) -> None:
         self.pattern = pattern
         self.level = level
         self.show_first = show_first
         self.count = 0
+        self._shown_pattern = shown_pattern
         self._period = period
         self._shown_period = shown_period
 
@@ -86,7 +95,7 @@ class Consolidation:
                     self.level,
                     "%d errors like '%s' occurred in last %s",
                     count,
-                    self.pattern.pattern,
+                    self._shown_pattern,
                     self._shown_period,
                 )
 
@@ -167,18 +176,10 @@ def _read_consolidation(option: Option) -> Consolidation:
         case _:
             raise option.expected(_CONSOLIDATE)
     return Consolidation(
-        option.value(_parse_regex, regex),
+        option.value(parse_regex, regex),
+        regex,
         option.value(parse_duration, period, _SHORTEST_PERIOD),
         period,
         _LEVELS[option.value(parse_choice, level, _LEVELS)],
         show_first=show_first,
     )
-
-
-def _parse_regex(text: str) -> re.Pattern[str]:
-    if len(text) > _LONGEST_REGEX:
-        raise ValueError(f"expected a regular expression of at most {_LONGEST_REGEX} characters")
-    try:
-        return re.compile(text)
-    except re.error as error:
-        raise ValueError(f"expected a regular expression ({error})") from None

@@ -25,6 +25,24 @@ _OPTIONS_OF_KUBERNETES = (
     "kubeconfig FOLDER/nothing",
 )
 
+_REGULAR_EXPRESSIONS = (
+    *(
+        r"x\z",
+        r"x\Z",
+        "a(?i)b",
+        "(?U)a+",
+        r"(a)\1",
+        r"\Qa.b\E",
+        "(?<x>a)",
+        "(?P<x>a)",
+        "(?=x)",
+        "(?!x)",
+        "(?>x)",
+        "a++",
+    ),
+    *("[[:alpha:]]+", "[[:none:]]", "a{1000}", "a{1001}", "a**", "x)", "[a", "(?i:x)", "(?z)x", r"\x{41}", r"\h"),
+)
+
 _DIRECTIVES = (
     *("bind 127.0.0.2", "errors", "errors stdout", "errors stderr", "errors stdout stdout", "errors\nerrors"),
     *('errors {\nconsolidate 5m ".* timeout$"\n}', 'errors {\nconsolidate 5m ".* timeout$" warning\n}'),
@@ -199,6 +217,7 @@ STRICTER = {
     "a.test:PORT {\n bind ADDRESS\n health ADDRESS:PORT\n}\n": "queries over TCP would be lost to the page",
     _within('errors {\nconsolidate 0s "x"\n}'): "nothing would be counted",
     _within('errors {\nconsolidate -1s "x"\n}'): "the same",
+    _within('errors {\nconsolidate 5m "\\pL"\n}'): "Python has no Unicode classes",
     _within("health ADDRESS:0 {\nlameduck -1s\n}"): "time does not run backwards",
     _within("health ADDRESS:0 {\nlameduck 1ms\n} errors"): "what follows the brace would be lost",
     _within("reload {\nnonsense\n}"): "it would be lost",

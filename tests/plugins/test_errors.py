@@ -129,7 +129,10 @@ async def test_counts_are_logged_at_the_end(spawned: Spawned, caplog: pytest.Log
         ("errors {\nconsolidate 5m\n}", "3: consolidate: found '5m', expected DURATION REGEX"),
         ("errors {\nconsolidate 5 x\n}", "3: consolidate: found '5', expected a duration"),
         ("errors {\nconsolidate 0s x\n}", "3: consolidate: found '0s', expected a duration of at least"),
-        ("errors {\nconsolidate 5m (x\n}", "3: consolidate: found '(x', expected a regular expression (missing )"),
+        (
+            "errors {\nconsolidate 5m (x\n}",
+            "3: consolidate: found '(x', expected a regular expression as Go writes it (a ')' is missing",
+        ),
         ("errors {\nconsolidate 5m x fatal\n}", "3: consolidate: found 'fatal', expected 'warning', 'error'"),
         (
             "errors {\nconsolidate 5m x show_first error\n}",
