@@ -1,7 +1,8 @@
 """Takes in the TCP connections that come to a listening socket.
 
-asyncio's own server writes a hundred log lines a second when no file is left, so connections are accepted here: then
-one that is held gives way, and the next are taken in after a pause.
+asyncio's own server writes a hundred log lines a second when no file is left, so connections are accepted here. Then
+one that is held gives way, and the next are taken in after a short pause: of those that wait many may have gone, which
+cost a file only until that is seen.
 """
 
 import asyncio
@@ -10,8 +11,10 @@ import select
 import socket
 from collections.abc import Callable
 
-PAUSE = 1.0
+PAUSE = 0.05
 """Seconds without new connections, after there was no file left for one."""
+
+_BETWEEN_LINES = 1.0  # seconds
 
 _BATCH = 64  # connections that are accepted before others get their turn
 _LAST_BATCHES = 64  # accepted at a stop, for a flood must not delay it for ever
@@ -42,6 +45,7 @@ class Acceptor:
         self._pause = pause
         self._arriving: set[asyncio.Task[object]] = set()
         self._resuming: asyncio.TimerHandle | None = None
+        self._next_line = 0.0
 
     def start(self) -> None:
         """Begin to accept."""
@@ -78,11 +82,13 @@ class Acceptor:
 
     def _rest(self, error: OSError) -> None:
         """Accept nothing for a while, since there is no room for it."""
-        host, port = self._socket.getsockname()[:2]
-        shown = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        log.warning("no connection to %s can be taken in for %g s: %s", shown, self._pause, error.strerror)
-        self._make_room()
         loop = asyncio.get_running_loop()
+        if loop.time() >= self._next_line:
+            self._next_line = loop.time() + _BETWEEN_LINES
+            host, port = self._socket.getsockname()[:2]
+            shown = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+            log.warning("no connection to %s can be taken in: %s", shown, error.strerror)
+        self._make_room()
         loop.remove_reader(self._socket)
         self._resuming = loop.call_later(self._pause, self.start)
 
