@@ -191,11 +191,11 @@ class Replies:
                 await asyncio.sleep(0)
 
     def _holds(self, reply: Reply) -> bool:
-        """Tell whether *reply* holds good, renewed if need be; if not, tell who must know before the chain is asked."""
-        if reply.lease.until > self._now or reply.renew():
+        """Tell whether *reply* holds good, or is renewed; first, those who count are told what they have to know."""
+        if reply.lease.until > self._now:
             return True
         self._settle(reply)
-        return False
+        return reply.renew()
 
     def _settle(self, reply: Reply) -> None:
         """Tell how often *reply* was given again."""

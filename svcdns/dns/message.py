@@ -176,8 +176,8 @@ class Response(NamedTuple):
         ede: Why the answer is an error or stale.
         plugin: The plugin that made the answer; empty for the server itself.
         error: The failure behind an rcode, for the logs.
-        repeat: How it may be given again; None where the chain must be asked each time. Who changes an answer by what
-            may itself change, or by who asks, takes this away.
+        repeat: How it may be given again; None where the chain must be asked each time. A plugin that changes an answer
+            takes `Repeat.renew` away, and all of this where the change depends on who asks or may itself change.
     """
 
     rcode: int = Rcode.NOERROR

@@ -3,6 +3,7 @@ import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
+import dns.message
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -14,7 +15,10 @@ from svcdns.errors import ConfigError, UpstreamError
 from svcdns.metrics import Metrics
 from svcdns.plugins.cache import Cache
 from svcdns.plugins.cache.plugin import RECHECK
+from svcdns.responder import Responder, Route
+from tests import octets
 from tests.fakes import Clock, Kept, Script, Spawned, environment, set_up
+from tests.frontend import make_responder
 
 NAME = from_text("web.example.org.")
 ALIAS = from_text("www.example.org.")
@@ -57,7 +61,12 @@ class Server:
         (plugin,) = set_up(text, "cache", self.environment)
         assert isinstance(plugin, Cache)
         self.cache = plugin
-        self.ask: Handler = chain([plugin], self.upstream)
+        self.chain: Handler = chain([plugin], self.upstream)
+
+    async def ask(self, query: Query) -> Response:
+        """Ask, and return the answer without what says how it may be given again."""
+        response = await self.chain(query)
+        return response if response.repeat is None else response.repeatable(None)
 
     @property
     def asked(self) -> int:
@@ -79,6 +88,55 @@ class Server:
         samples = [sample for family in families for sample in family.samples if sample.name == f"coredns_cache_{name}"]
         (value,) = [each.value for each in samples if labels.items() <= each.labels.items()]
         return value
+
+
+# --- what is given again ---------------------------------------------------------------------------------------------
+
+
+def ask_again(server: Server, responder: Responder, times: int) -> list[list[int]]:
+    """Ask the same question so many times in one batch, and return the TTLs of each answer."""
+    message = octets.query(octets.question("web.example.org"))
+    responder.begin()
+    answers = [responder.recall(message) or responder.respond(message, ("192.0.2.7", 4242)) for _ in range(times)]
+    responder.end(times)
+    read = [dns.message.from_wire(answer) for answer in answers if isinstance(answer, bytes)]
+    return [[rrset.ttl for rrset in each.answer] for each in read]
+
+
+@pytest.mark.parametrize("lasts", [(1,), (1, 2, 3)])
+async def test_what_is_given_again_counts_down_and_is_counted(lasts: tuple[int, ...]) -> None:
+    server = Server("cache", positive(300, *lasts))
+    handler = chain(set_up("loadbalance", "loadbalance", server.environment), server.chain)
+    responder = make_responder([Route(ROOT, handler, recursive=True)], LISTENER, clock=server.clock)
+    for seconds, left in ((0.0, 300), (0.5, 300), (0.6, 299), (100.0, 199), (198.7, 1)):
+        server.clock.now += seconds
+        assert ask_again(server, responder, 4) == [[left]] * 4
+    assert server.asked == 1
+    await responder.settle()
+    assert (
+        server.metric("requests_total"),
+        server.metric("hits_total", type="success"),
+        server.metric("misses_total"),
+    ) == (20, 19, 1)
+    server.clock.now += 0.3
+    assert ask_again(server, responder, 1) == [[300]]
+    assert server.asked == 2
+
+
+async def test_what_is_given_again_makes_a_name_popular() -> None:
+    server = Server("cache {\nprefetch 10 1m 10%\n}", positive(100))
+    responder = make_responder([Route(ROOT, server.chain, recursive=True)], LISTENER, clock=server.clock)
+    ask_again(server, responder, 12)
+    server.clock.now += 89
+    ask_again(server, responder, 1)
+    await server.settle()
+    assert server.asked == 1
+    server.clock.now += 0.5
+    ask_again(server, responder, 11)
+    server.clock.now += 1
+    assert ask_again(server, responder, 1) == [[10]]
+    await server.settle()
+    assert server.asked == 2
 
 
 # --- answers ---------------------------------------------------------------------------------------------------------
@@ -500,7 +558,7 @@ async def test_verify_waits_no_longer_than_its_timeout() -> None:
     assert len(asked) == 2
     release.set()
     await server.settle()
-    assert await ask(QUERY) == Response(answer=(addresses(100, 2),), plugin="cache")
+    assert (await ask(QUERY)).answer == (addresses(100, 2),)
 
 
 async def test_a_denial_takes_a_stale_answer_s_place() -> None:

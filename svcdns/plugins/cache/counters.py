@@ -5,6 +5,7 @@ from functools import partial
 from weakref import ref
 
 from svcdns.metrics import Counter, Metrics
+from svcdns.plugins.cache.entry import Kind
 from svcdns.plugins.cache.table import Store, Table
 
 _VIEW = ""
@@ -41,12 +42,16 @@ class Counters:
         hits = metrics.counter("coredns_cache_hits_total", "Queries answered from the cache.", labels)
         evictions = metrics.counter("coredns_cache_evictions_total", "Entries that had to give way.", labels)
         entries = metrics.gauge("coredns_cache_entries", "Entries in the cache.", labels)
-        self.success_hits = hits.labels(server, "success", zones, _VIEW)
-        self.denial_hits = hits.labels(server, "denial", zones, _VIEW)
+        self._success_hits = hits.labels(server, "success", zones, _VIEW)
+        self._denial_hits = hits.labels(server, "denial", zones, _VIEW)
         self._evictions = []
         for name, table in (("success", store.success), ("denial", store.denial)):
             entries.labels(server, name, zones, _VIEW).follow(partial(_count, ref(table)))
             self._evictions.append((table, evictions.labels(server, name, zones, _VIEW)))
+
+    def hits(self, kind: Kind) -> Counter:
+        """Return what counts the hits of a kind of entry."""
+        return self._success_hits if kind is Kind.SUCCESS else self._denial_hits
 
     def note_evictions(self) -> None:
         """Count what had to give way since the last call."""

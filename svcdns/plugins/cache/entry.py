@@ -90,16 +90,19 @@ class Entry:
             self._age = age
         return self._aged
 
+    def next_step(self, now: float) -> float:
+        """Return when the TTLs will be one less than now, or the answer's time is over."""
+        return min(self._stored + int(now - self._stored) + 1, self.expires)
+
     def stale(self) -> Response:
         """Return the answer as it is told after its time, and say so (RFC 8767 section 4)."""
         ede = _STALE_NXDOMAIN if self.response.rcode == Rcode.NXDOMAIN else _STALE_ANSWER
         return _map(self.response, lambda rrset: rrset.with_ttl(STALE_TTL))._replace(ede=ede)
 
-    def hit(self, now: float, gap: float) -> int:
-        """Note that the answer was told, and return how often it was with at most *gap* seconds between."""
-        self.hits = self.hits + 1 if now - self.last_hit < gap else 1
+    def hit(self, times: int, now: float, gap: float) -> None:
+        """Note that the answer was told so many times; where *gap* seconds went by before, counting begins anew."""
+        self.hits = self.hits + times if now - self.last_hit < gap else times
         self.last_hit = now
-        return self.hits
 
     def succeed(self, before: "Entry") -> None:
         """Go on counting hits where the entry *before* ends."""

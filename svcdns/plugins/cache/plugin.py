@@ -4,10 +4,11 @@ import asyncio
 import math
 from asyncio import Task
 from collections.abc import Sequence
+from functools import partial
 
 from svcdns.chain import Environment, Handler, Plugin, only
 from svcdns.corefile import Directive
-from svcdns.dns.message import Query, Rcode, Response
+from svcdns.dns.message import Lease, Query, Rcode, Repeat, Response
 from svcdns.dns.name import ROOT, Name, is_subdomain, to_text
 from svcdns.plugins.cache.config import Prefetch, Settings, Stale, parse
 from svcdns.plugins.cache.counters import Counters
@@ -39,6 +40,8 @@ class Cache(Plugin):
         store: What is kept.
     """
 
+    skippable = True
+
     def __init__(self, settings: Settings, environment: Environment, store: Store) -> None:
         self._settings = settings
         self._store = store
@@ -62,19 +65,46 @@ class Cache(Plugin):
         if entry is None:
             counters.misses.value += 1
             return self._keep(query, await rest(query))
-        hits = counters.success_hits if entry.kind is Kind.SUCCESS else counters.denial_hits
-        hits.value += 1
+        counters.hits(entry.kind).value += 1
         if now >= entry.expires and settings.stale is not None:
             return await self._answer_stale(entry, settings.stale, query, rest)
-        if settings.prefetch is not None and _is_due(entry, settings.prefetch, now):
-            counters.prefetches.value += 1
-            self._fetch(entry, query, rest)
-        return entry.response if settings.keepttl else entry.at(now)
+        if settings.prefetch is not None:
+            entry.hit(1, now, settings.prefetch.gap)
+            if _is_due(entry, settings.prefetch, now):
+                counters.prefetches.value += 1
+                self._fetch(entry, query, rest)
+        return self._tell(key, entry, counters, now)
 
     def keep(self, query: Query, response: Response) -> None:
         """Keep the answer to *query*, which came when nobody waited for it any more."""
         if not self._settings.zones or _within(query.name, self._settings.zones):
             self._keep(query, response)
+
+    def _tell(self, key: Key, entry: Entry, counters: Counters, now: float) -> Response:
+        """Return what *entry* says, to be given again until its TTLs are one less."""
+        repeat = Repeat(
+            Lease(entry.next_step(now)),
+            partial(self._renew, key, entry, counters),
+            notes=(partial(self._note, entry, counters),),
+        )
+        response = entry.response if self._settings.keepttl else entry.at(now)
+        return response.repeatable(repeat)
+
+    def _renew(self, key: Key, entry: Entry, counters: Counters) -> Response | None:
+        """Return what *entry* says now, if it is still what is told and nothing else is to be done."""
+        now, prefetch = self._clock(), self._settings.prefetch
+        if now >= entry.expires or self._find(key, now) is not entry:
+            return None
+        if prefetch is not None and _is_due(entry, prefetch, now):
+            return None
+        return self._tell(key, entry, counters, now)
+
+    def _note(self, entry: Entry, counters: Counters, times: int, _: float) -> None:
+        """Count answers that were given again."""
+        counters.requests.value += times
+        counters.hits(entry.kind).value += times
+        if self._settings.prefetch is not None:
+            entry.hit(times, self._clock(), self._settings.prefetch.gap)
 
     def _find(self, key: Key, now: float) -> Entry | None:
         """Return what is kept and may be told, fresh before stale; a failure only where there is neither."""
@@ -156,8 +186,8 @@ def _within(name: Name, zones: Sequence[Name]) -> bool:
 
 
 def _is_due(entry: Entry, prefetch: Prefetch, now: float) -> bool:
-    """Note a hit, and tell whether the entry is to be fetched again."""
-    popular = entry.hit(now, prefetch.gap) >= prefetch.amount
+    """Tell whether the entry is asked for often enough, and old enough, to be fetched again."""
+    popular = entry.hits >= prefetch.amount
     return popular and entry.expires - now <= math.ceil(prefetch.fraction * entry.lifetime) and now >= entry.retry_at
 
 

@@ -45,6 +45,7 @@ class Forward(Plugin):
     """
 
     recursive = True
+    skippable = True
 
     def __init__(self, stanzas: Sequence[Stanza], clock: Callable[[], float]) -> None:
         self._stanzas = stanzas
