@@ -2,8 +2,7 @@
 
 Each question has a socket of its own, connected, with a random port from the kernel, a random id and random letter
 case. Whatever does not answer exactly that question is waited out; where such a message came, the question goes over
-TCP instead of being repeated, for somebody may be guessing. Everything happens in callbacks, so a question costs no
-task.
+TCP instead of being repeated, for somebody may be guessing. Questions cost no tasks: everything happens in callbacks.
 
 Source: RFC 5452 section 9, RFC 5625 section 4, RFC 6891 section 7, RFC 7766 section 5, RFC 9520 section 3.1.
 """
@@ -142,7 +141,7 @@ class Exchange:
     def lose(self, asked: Asked, error: Exception) -> None:  # noqa: ARG002 - one question of this kind at a time
         """Go on over UDP, where that is still possible, without a connection."""
         self._streamed = None
-        self._failure = error
+        self._blame(error)
         if self._folded:
             self._folded = self._suspicious = False
             self.upstream.note_folding()
@@ -270,7 +269,7 @@ class Exchange:
         try:
             self._streamed = pool.ask(lambda: self.upstream.encode(self._query, opt=not self._bare), self)
         except OSError as error:
-            self._failure = error
+            self._blame(error)
             if self._socket is None:
                 self._fail(_describe(error))
 
@@ -331,7 +330,7 @@ class Exchange:
 
     def _end_datagrams(self, error: OSError) -> None:
         """Give up UDP, which the network refuses; a connection may still bring the answer."""
-        self._failure = error
+        self._blame(error)
         self._close_socket()
         if self._streamed is None:
             self._fail(_describe(error))
@@ -341,6 +340,10 @@ class Exchange:
             self.upstream.poller.forget(self._socket)
             self._socket.close()
             self._socket = None
+
+    def _blame(self, error: Exception) -> None:
+        """Remember what failed, without the traceback, which would keep this question and all before it in memory."""
+        self._failure = error.with_traceback(None)
 
     def _fail(self, reason: str) -> None:
         if self.over:

@@ -1,6 +1,7 @@
 """What becomes of a question, by what upstreams do."""
 
 import asyncio
+import gc
 import time
 from collections import Counter
 from collections.abc import Awaitable, Iterable
@@ -11,8 +12,10 @@ import pytest
 from svcdns.dns.message import Ede, Rcode
 from svcdns.dns.name import from_text
 from svcdns.errors import UpstreamError
+from svcdns.net.client import Exchange
+from svcdns.plugins.forward.question import Question
 from tests.fake_upstream import GOOD, FakeUpstream, answer, fake_upstream
-from tests.plugins.forward.forwarding import addresses, forwarding, until
+from tests.plugins.forward.forwarding import addresses, forwarding, to, until
 
 NAME = "example.org."
 
@@ -178,6 +181,21 @@ async def test_each_asker_has_a_deadline_of_its_own() -> None:
         second = await forward.ask(f"slow-2200.{NAME}")
         assert (await first).rcode == Rcode.SERVFAIL
         assert addresses(second) == [GOOD]
+
+
+@pytest.mark.parametrize(("tcp", "label"), [(False, "www"), (True, "rcode-REFUSED"), (True, "truncated-closed")])
+async def test_a_question_that_failed_leaves_nothing_in_memory(tcp: bool, label: str) -> None:  # noqa: FBT001 - a row
+    fake = FakeUpstream(tcp=tcp)
+    async with fake_upstream(fake), forwarding(to(fake, "max_fails 0", "" if tcp else "force_tcp")) as forward:
+        gc.collect()
+        gc.disable()
+        try:
+            for number in range(20):
+                assert (await forward.ask(f"{label}.n{number}.{NAME}")).rcode != Rcode.NOERROR
+            forward.plugin.upstreams()[0].poller.timers.clear()  # which hold what they are for until they are due
+            assert [each for each in gc.get_objects() if isinstance(each, (Question, Exchange))] == []
+        finally:
+            gc.enable()
 
 
 async def test_an_asker_that_leaves_takes_no_other_along() -> None:
