@@ -20,6 +20,8 @@ import dns.rcode
 import dns.rdatatype
 import dns.rrset
 
+from tests.frontend import bind_pair
+
 GOOD = "192.0.2.1"
 EVIL = "192.0.2.66"
 
@@ -125,7 +127,7 @@ class FakeUpstream(asyncio.DatagramProtocol):
         self._chance = random.Random(5452)
         self._answers = answers
         self.host = host
-        self.udp = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)
+        self.udp: socket.socket
         self._arrived = asyncio.Event()
 
     def named(self, label: str) -> list[Seen]:
@@ -334,17 +336,9 @@ async def fake_upstream(
     """Have *fake* serve at a port that the kernel chooses, over TLS alone if a context is given."""
     fake = fake or FakeUpstream()
     loop = asyncio.get_running_loop()
-    fake.udp.settimeout(0)
-    server = None
-    while server is None:
-        fake.udp.bind((fake.host, 0))
-        fake.port = fake.udp.getsockname()[1]
-        try:
-            server = await asyncio.start_server(fake.talk, fake.host, fake.port, ssl=tls)
-        except OSError:  # somebody else has the port for TCP
-            fake.udp.close()
-            fake.udp = socket.socket(fake.udp.family, socket.SOCK_DGRAM)
-            fake.udp.settimeout(0)
+    fake.udp, tcp = bind_pair(fake.host)
+    fake.port = tcp.getsockname()[1]
+    server = await asyncio.start_server(fake.talk, sock=tcp, ssl=tls)
     if not fake._tcp:
         server.close()
         await server.wait_closed()
