@@ -17,7 +17,7 @@ import dns.message
 import dns.query
 
 from bench.cluster import workspace
-from bench.servers import Server, serving
+from bench.servers import Server, command_of, serving
 from tests.cluster.apiserver import free_port
 
 COREFILE = """
@@ -84,7 +84,8 @@ def main() -> None:
             changing = manifests / "changing.yaml"
             changing.write_text(CHANGING.format(0, 0))
             port = free_port()
-            with serving("svcdns", COREFILE.format(port=port, manifests=manifests), port, folder) as server:
+            command = command_of("svcdns", COREFILE.format(port=port, manifests=manifests), folder)
+            with serving(command, port, folder) as server:
                 server.wait_for(NAME)
                 share = idle(server, options.idle)
                 times = [change(server, changing, version) for version in range(1, options.changes + 1)]
