@@ -54,8 +54,8 @@ class Reply:
         octets: See above.
         lease: How long the answer holds good.
         orders: What else it may be, if anything.
-        notes: Are told of that.
-        repeats: How often it was given again since they were told.
+        repeats: How often it was given again since those who count were told.
+        notes: Who counts.
         weight: About how many octets of memory it takes.
     """
 
