@@ -8,7 +8,7 @@ PIP       := $(BIN)/python -m pip --disable-pip-version-check
 LOCK      := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 
 .DELETE_ON_ERROR:
-.PHONY: run test test-quick check format lint types layers programs lock
+.PHONY: run test test-quick check format lint types layers programs bench bench-quick lock
 
 # Serves a folder of manifests on 127.0.0.1:1053 and prints a line to paste. The shell does not see the folder's name,
 # so it may hold any character.
@@ -42,12 +42,20 @@ layers: $(VENV)/dev.stamp
 programs: $(VENV)/dev.stamp
 	$(BIN)/python -m tests.programs dig etcd etcdctl kube-apiserver coredns
 
-# Writes both locks anew from pyproject.toml.
+# Measures svcdns beside its peers, for half an hour, and writes bench/RESULTS.md; in two minutes, and only prints.
+bench: programs $(VENV)/bench.stamp
+	$(BIN)/python -m bench
+
+bench-quick: programs
+	$(BIN)/python -m bench --quick
+
+# Writes the locks anew from pyproject.toml.
 lock: $(VENV)/dev.stamp
 	$(LOCK) pyproject.toml --output-file requirements.txt
 	$(LOCK) --group build --output-file requirements-build.txt
 	$(LOCK) --group dev --constraint requirements.txt --constraint requirements-build.txt pyproject.toml \
 		--output-file requirements-dev.txt
+	$(LOCK) --group bench --constraint requirements-dev.txt --output-file requirements-bench.txt
 
 $(BIN)/python:
 	@echo 'Setting up $(VENV); this takes a minute, once.'
@@ -64,4 +72,9 @@ $(VENV)/run.stamp: requirements.txt requirements-build.txt pyproject.toml | $(BI
 # What checks and tests it, from its own.
 $(VENV)/dev.stamp: requirements-dev.txt $(VENV)/run.stamp
 	$(PIP) install --quiet --require-hashes -r requirements-dev.txt
+	@touch $@
+
+# What draws pictures of it, from its own.
+$(VENV)/bench.stamp: requirements-bench.txt $(VENV)/dev.stamp
+	$(PIP) install --quiet --require-hashes -r requirements-bench.txt
 	@touch $@

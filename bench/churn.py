@@ -8,7 +8,6 @@ and again beside the load.
 
 import argparse
 import asyncio
-import socket
 import tempfile
 import threading
 import time
@@ -19,16 +18,12 @@ from pathlib import Path
 from statistics import median, quantiles
 from typing import NamedTuple
 
-import dns.message
-
 from bench.cluster import names, questions, seed, workspace, write_corefile
-from bench.load import press, write_questions
+from bench.load import press, probing, write_questions
 from bench.servers import COMMANDS, command_of, serving
 from tests.cluster.apiserver import ApiServer, api_server, client_of, endpoint_slice, free_port
 
 _RATE = "20000"
-_PAUSE = 0.002
-_PATIENCE = 2.0
 
 
 class Measured(NamedTuple):
@@ -78,33 +73,6 @@ def changing(server: ApiServer, options: argparse.Namespace, *, wanted: bool) ->
             loop, done = loops[0]
             loop.call_soon_threadsafe(done.set)
             thread.join()
-
-
-@contextmanager
-def probing(port: int, name: str) -> Iterator[list[float]]:
-    """Ask a question again and again beside the block; the seconds that each took are in the list."""
-    seconds: list[float] = []
-    stop = threading.Event()
-    query = dns.message.make_query(name, "A").to_wire()
-
-    def run() -> None:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
-            client.settimeout(_PATIENCE)
-            client.connect(("127.0.0.1", port))
-            while not stop.wait(_PAUSE):
-                begun = time.perf_counter()
-                client.send(query)
-                with suppress(TimeoutError):  # then it took as long as that, at least
-                    client.recv(4096)
-                seconds.append(time.perf_counter() - begun)
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    try:
-        yield seconds
-    finally:
-        stop.set()
-        thread.join()
 
 
 def measure(

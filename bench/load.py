@@ -1,11 +1,17 @@
 """Loads made by dnsperf."""
 
 import re
+import socket
 import subprocess
 import sys
-from collections.abc import Iterable
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
+
+import dns.message
 
 from bench.servers import Server
 from tests import programs
@@ -13,6 +19,8 @@ from tests import programs
 _COMPLETED = re.compile(r"Queries completed:\s+(\d+)")
 _LOST = re.compile(r"Queries lost:\s+(\d+)")
 _LATENCY = re.compile(r"Average Latency \(s\):\s+([\d.]+)")
+_PAUSE = 0.002
+_PATIENCE = 2.0
 _RATE = re.compile(r"Queries per second:\s+([\d.]+)")
 
 
@@ -77,3 +85,30 @@ def press(server: Server, questions: Path, seconds: float, *flags: str) -> Load:
     found = [pattern.search(done.stdout) for pattern in (_COMPLETED, _LOST, _RATE, _LATENCY)]
     completed, lost, rate, latency = (float(match[1]) if match else 0.0 for match in found)
     return Load(int(completed), int(lost), rate, latency, used / max(1.0, completed))
+
+
+@contextmanager
+def probing(port: int, name: str) -> Iterator[list[float]]:
+    """Ask a question again and again beside the block; the seconds that each took are in the list."""
+    seconds: list[float] = []
+    stop = threading.Event()
+    query = dns.message.make_query(name, "A").to_wire()
+
+    def run() -> None:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+            client.settimeout(_PATIENCE)
+            client.connect(("127.0.0.1", port))
+            while not stop.wait(_PAUSE):
+                begun = time.perf_counter()
+                client.send(query)
+                with suppress(TimeoutError):  # then it took as long as that, at least
+                    client.recv(4096)
+                seconds.append(time.perf_counter() - begun)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield seconds
+    finally:
+        stop.set()
+        thread.join()

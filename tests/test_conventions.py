@@ -216,7 +216,7 @@ def test_documents_point_to_known_hosts(name: str) -> None:
 
 
 def test_the_locks_name_no_index() -> None:
-    for name in ("requirements.txt", "requirements-dev.txt"):
+    for name in ("requirements.txt", "requirements-build.txt", "requirements-dev.txt", "requirements-bench.txt"):
         assert re.findall(r"^\s*--(?!hash=)\S+|https?://\S+", read(name), re.MULTILINE) == []
 
 
