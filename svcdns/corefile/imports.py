@@ -1,4 +1,26 @@
-"""Snippets, imports and the environment: tokens as written to tokens as meant."""
+"""import - takes in files and snippets.
+
+Syntax:
+    ```
+    import FILE|PATTERN|SNIPPET
+    ```
+
+What is imported stands where `import` does: whole server blocks, or directives and options inside of one. FILE is
+relative to the file that names it. PATTERN has one `*` or one `?`, or both, and may find nothing. SNIPPET is a block
+`(NAME) { ... }` written before. Everywhere, `{$NAME}` and `{%NAME%}` stand for a variable of the environment.
+
+Examples:
+    ```
+    (shared) {
+        errors
+        log
+    }
+    . {
+        import shared
+        forward . /etc/resolv.conf
+    }
+    ```
+"""
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
