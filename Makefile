@@ -12,6 +12,7 @@ LOCK      := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --g
 
 # Serves a folder of manifests on 127.0.0.1:1053 and prints a line to paste. The shell does not see the folder's name,
 # so it may hold any character.
+run: override MANIFESTS := $(or $(MANIFESTS),configs/manifests)
 run: override export MANIFESTS := $(if $(filter /%,$(firstword $(MANIFESTS))),,$(CURDIR)/)$(MANIFESTS)
 run: $(VENV)/run.stamp
 	@exec $(BIN)/python -m svcdns -conf configs/dev.Corefile

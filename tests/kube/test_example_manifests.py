@@ -26,6 +26,7 @@ def shop() -> Cluster:
 @pytest.mark.parametrize(
     ("key", "addresses", "endpoints"),
     [
+        (("default", "kubernetes"), ["10.96.0.1"], []),
         (("default", "web"), ["10.111.210.249"], ["web-deployment-0", "web-deployment-1", "web-deployment-2"]),
         (("shop", "db"), [], ["db-0", "db-1", "db-2"]),
         (("shop", "db-primary"), ["10.97.56.33"], ["db-0"]),
@@ -54,4 +55,4 @@ def test_the_examples_hold_every_kind_of_service(
 
 def test_the_examples_are_in_two_namespaces(shop: Cluster) -> None:
     assert sorted(shop.namespaces.keys()) == [("", "default"), ("", "shop")]
-    assert len(shop.services) == 10
+    assert len(shop.services) == 11
