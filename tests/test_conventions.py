@@ -55,7 +55,7 @@ def functions(path: Path) -> Iterator[tuple[str, int]]:
 
 def table(text: str, heading: str) -> list[list[str]]:
     """Return the rows of the first table below *heading*, without its head, as cells."""
-    below = text.partition(f"\n{heading}\n")[2]
+    below = f"\n{text}".partition(f"\n{heading}\n")[2]
     lines = re.search(r"(?:^\|.*\n)+", below, re.MULTILINE)
     assert lines is not None, f"no table below {heading!r}"
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[0].splitlines()[2:]]
@@ -127,8 +127,8 @@ def test_the_readme_has_every_option_of_kubernetes() -> None:
     assert sorted(name for words, *_ in rows for name in re.findall(r"`(\w+)", words)) == sorted(options)
 
 
-def test_the_readme_numbers_its_differences_from_coredns_without_a_gap() -> None:
-    rows = table(read("README.md"), "## Differences from CoreDNS")
+def test_the_differences_from_coredns_are_numbered_without_a_gap() -> None:
+    rows = table(read("DIFFERENCES.md"), "# Differences from CoreDNS")
     assert [number for number, *_ in rows] == [str(number + 1) for number in range(len(rows))]
     assert all(len(row) == 4 and all(row) for row in rows)
 
@@ -195,7 +195,7 @@ def test_the_changelog_keeps_its_shape() -> None:
 
 
 def test_the_documents_link_to_what_is_there() -> None:
-    for name in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md"):
+    for name in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "DIFFERENCES.md"):
         links = re.findall(r"\]\((?!https?:|#)([^)#]+)", read(name))
         assert [link for link in links if not (ROOT / link).exists()] == [], name
 
@@ -210,7 +210,7 @@ def test_images_come_by_name_without_the_host_of_a_registry() -> None:
     assert [image for image in images if re.search(r"[.:]", image.partition("/")[0]) and "/" in image] == []
 
 
-@pytest.mark.parametrize("name", ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md"])
+@pytest.mark.parametrize("name", ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "DIFFERENCES.md"])
 def test_documents_point_to_known_hosts(name: str) -> None:
     assert set(re.findall(r"https?://([\w.-]+)", read(name))) <= KNOWN_HOSTS
 

@@ -1,8 +1,8 @@
 """Where svcdns answers otherwise than CoreDNS, and why: the whole list.
 
-Each row has the number that README gives it. It does not only say where answers may differ, but what svcdns must
-answer there instead, as a change of CoreDNS's answer; a row that hides a fault cannot be written that way. The rows
-apply in order, each to what those before it made.
+Each row has the number that DIFFERENCES.md gives it. It does not only say where answers may differ, but what svcdns
+must answer there instead, as a change of CoreDNS's answer; a row that hides a fault cannot be written that way. The
+rows apply in order, each to what those before it made.
 """
 
 from collections.abc import Callable
@@ -47,7 +47,7 @@ class Difference(NamedTuple):
     """A row.
 
     Attributes:
-        id: Its number in README.
+        id: Its number in DIFFERENCES.md.
         reason: Why it is so, in a sentence.
         applies: Tells whether it speaks of a question.
         expect: Makes of CoreDNS's answer, or what other rows made of it, what svcdns must answer.
@@ -247,4 +247,4 @@ ELSEWHERE = {
     "39": "a server that does not start answers nothing; the comparison of Corefiles proves it",
     "40": "the same",
 }
-"""The rows of README that no answer to a plain question shows, each with what proves it instead."""
+"""The rows of DIFFERENCES.md that no answer to a plain question shows, each with what proves it instead."""
