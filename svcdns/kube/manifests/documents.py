@@ -13,11 +13,12 @@ import yaml
 
 from svcdns.errors import ConfigError
 from svcdns.kube.manifests.bodies import BODIES, DEFAULT_NAMESPACE, Body
+from svcdns.kube.manifests.nodes import Loader
 from svcdns.kube.objects import Key
 
+_LONGEST_SHOWN = 100
 _STRING = "tag:yaml.org,2002:str"
 _NULL = "tag:yaml.org,2002:null"
-_TIMESTAMP = "tag:yaml.org,2002:timestamp"
 _SURROGATES = re.compile(r"(?<!\\)((?:\\\\)*)\\u(d[89ab][0-9a-f]{2})\\u(d[c-f][0-9a-f]{2})", re.IGNORECASE)
 _FAULT = re.compile(r"(?P<what>.*?)(?: - at (?P<key>`key` in )?`\$(?P<path>[^`]*)`)?", re.DOTALL)
 _CHECK = re.compile(r"(?P<path>[\w.\[\]]+): (?P<expected>expected .*)")
@@ -59,15 +60,6 @@ class Document(NamedTuple):
         return f"{self.kind} {namespace}/{name}" if namespace else f"{self.kind} {name}"
 
 
-class _Loader(yaml.CSafeLoader):
-    """Reads YAML, leaving times as they are written, which kubectl does too."""
-
-    yaml_implicit_resolvers = {  # noqa: RUF012 - PyYAML's own way to set it
-        first: [(tag, pattern) for tag, pattern in resolvers if tag != _TIMESTAMP]
-        for first, resolvers in yaml.CSafeLoader.yaml_implicit_resolvers.items()
-    }
-
-
 def parse(path: str, text: str) -> list[Document]:
     """Read all objects of the kinds that svcdns knows; other documents are passed over.
 
@@ -87,14 +79,12 @@ def parse(path: str, text: str) -> list[Document]:
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         raise ConfigError(path, line, f"expected YAML, found a character that it cannot hold: {error.reason}") from None
-    except RecursionError:
-        raise ConfigError(path, 1, "expected YAML that is nested less deeply") from None
 
 
 def _read(path: str, text: str) -> Iterator[Document]:
-    loader = _Loader(text)
-    while loader.check_node():
-        for kind, node in _find_objects(path, loader, loader.get_node()):
+    loader = Loader(text)
+    for root in loader.documents():
+        for kind, node in _find_objects(path, loader, root):
             line = node.start_mark.line + 1
             try:
                 body = msgspec.convert(loader.construct_document(node), BODIES[kind][1])
@@ -106,7 +96,7 @@ def _read(path: str, text: str) -> Iterator[Document]:
 
 
 def _find_objects(
-    path: str, loader: _Loader, node: yaml.Node | None, inferred: str = ""
+    path: str, loader: Loader, node: yaml.Node, inferred: str = ""
 ) -> Iterator[tuple[str, yaml.MappingNode]]:
     """Yield the objects that svcdns knows by kind, those of lists included.
 
@@ -148,7 +138,7 @@ def _explain(path: str, kind: str, node: yaml.MappingNode, fault: str) -> Config
     if complete:
         what += f", found {_show(found)}"
         if "a string" in what and isinstance(found, yaml.ScalarNode) and found.tag != _STRING and found.value:
-            what += f', which YAML takes for another type: put it in quotes, "{found.value}"'
+            what += f', which YAML takes for another type: put it in quotes, "{_cut(found.value)}"'
     field = steps.removeprefix(".").replace("[...]", "")
     return ConfigError(path, found.start_mark.line + 1, f"{_describe(kind, node)}: {field}: {what}")
 
@@ -189,7 +179,7 @@ def _describe(kind: str, node: yaml.MappingNode) -> str:
     metadata = _field(node, "metadata")
     if not isinstance(metadata, yaml.MappingNode):
         return kind
-    parts = [text for field in ("namespace", "name") if (text := _text(_field(metadata, field)))]
+    parts = [_cut(text) for field in ("namespace", "name") if (text := _text(_field(metadata, field)))]
     return " ".join((kind, "/".join(parts))).strip()
 
 
@@ -199,10 +189,15 @@ def _show(node: yaml.Node) -> str:
             return "a mapping"
         case yaml.SequenceNode():
             return "a list"
-    text = str(node.value)
+    text = _cut(str(node.value))
     if not text:
         return "nothing"
     return f'"{text}"' if node.tag == _STRING else text
+
+
+def _cut(text: str) -> str:
+    """Return as much of a text as a line of the log should hold."""
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."
 
 
 def _describe_syntax(error: yaml.MarkedYAMLError, text: str) -> str:

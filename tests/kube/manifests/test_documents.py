@@ -144,7 +144,8 @@ items:
             2,
             "expected YAML, found a character that it cannot hold: control characters are not allowed",
         ),
-        ("&a {kind: List, items: [*a]}", 1, "expected YAML that is nested less deeply"),
+        ("a: b\nc: &c\n  d:\n  - *c", 4, "expected YAML: found an alias of what it stands in"),
+        ("kind: Pod\nmetadata: &m {name: a, <<: *m}", 2, "expected YAML: found an alias of what it stands in"),
         ("kind: List\nitems:\n  kind: Pod", 3, "List: items: expected a list, found a mapping"),
         ("kind: Pod\nmetadata:\n  name: web\n  labels:\n    a: b\n    c: 5", 6, "Pod web: metadata.labels: expected"),
         ("kind: Pod\nmetadata:\n  name: web\n  labels:\n    a: b\n    5: c", 6, "Pod web: metadata.labels: expected"),
@@ -166,6 +167,48 @@ def test_a_fault_is_told_with_file_and_line(text: str, line: int, reason: str) -
         parse("shop.yaml", text)
     assert (fault.value.path, fault.value.line) == ("shop.yaml", line)
     assert fault.value.reason.startswith(reason)
+
+
+def chain(link: str, first: str = "[x]", length: int = 250) -> str:
+    """Write a list of items that each have the one before in them, as *link* says."""
+    links = (f"- &a{index} {link.format(f'*a{index - 1}')}\n" for index in range(1, length))
+    return f"kind: List\nitems:\n- &a0 {first}\n{''.join(links)}"
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "reason"),
+    [
+        ("a:\n " + "[" * 50_000, 2, "found more than 200 levels in each other"),
+        ("a:\n " + "{a: " * 50_000, 2, "found more than 200 levels in each other"),
+        ("- " * 50_000, 1, "found more than 200 levels in each other"),
+        ("? " * 50_000, 1, "found more than 200 levels in each other"),
+        (chain("{{<<: {}}}", "{a: b}"), 203, "found more than 200 levels in each other"),
+        (chain("[{}]"), 203, "found more than 200 levels in each other"),
+        (chain("[{0}, {0}]"), 18, "found aliases that stand for more than 100000 values"),
+        (chain("{{<<: [{0}, {0}]}}", "{a: b}"), 17, "found aliases that stand for more than 100000 values"),
+        (
+            chain("{{kind: List, items: [{0}, {0}]}}", "{kind: Pod, metadata: {name: a}}"),
+            16,
+            "found aliases that stand for more than 100000 values",
+        ),
+        (
+            "\n---\n".join([f"a: &a [{'x, ' * 1000}]\nb: [{'*a, ' * 30}]"] * 4),
+            11,
+            "found aliases that stand for more than 100000 values",
+        ),
+    ],
+)
+def test_a_file_that_would_grow_out_of_bounds_is_refused_before_it_does(text: str, line: int, reason: str) -> None:
+    with pytest.raises(ConfigError) as fault:
+        parse("shop.yaml", text)
+    assert (fault.value.line, fault.value.reason) == (line, f"expected YAML: {reason}")
+
+
+def test_a_fault_shows_the_beginning_of_what_is_long() -> None:
+    with pytest.raises(ConfigError) as fault:
+        parse("shop.yaml", f"kind: Pod\nmetadata: {{name: {'A' * 100_000}}}")
+    assert "A" * 100 + "..." in fault.value.reason
+    assert len(fault.value.reason) < 500
 
 
 PIECES = (
