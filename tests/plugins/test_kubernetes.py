@@ -255,6 +255,13 @@ def test_a_manifest_that_makes_no_sense_ends_the_start(corefile: Path) -> None:
     assert error.value.path.endswith("all.yaml")
 
 
+def test_a_folder_that_is_not_there_ends_the_start_with_the_line_that_names_it(corefile: Path) -> None:
+    with pytest.raises(ConfigError) as error:
+        make_plugin("kubernetes cluster.local {\nmanifests manifests\nmanifests manifests gone\n}", corefile)
+    found = f"found '{corefile.parent / 'gone'}', expected a file or folder: No such file or directory"
+    assert str(error.value) == f"{corefile}:4: manifests: {found}"
+
+
 @pytest.mark.parametrize(
     ("options", "example"),
     [

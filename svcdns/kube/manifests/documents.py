@@ -197,7 +197,7 @@ def _show(node: yaml.Node) -> str:
 
 def _cut(text: str) -> str:
     """Return as much of a text as a line of the log should hold."""
-    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"
 
 
 def _describe_syntax(error: yaml.MarkedYAMLError, text: str) -> str:

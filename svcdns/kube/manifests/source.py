@@ -101,14 +101,12 @@ class Manifests:
         """Read everything for the first time, and put it into the cluster in one step.
 
         Raises:
-            ConfigError: A path is not there, a file cannot be read or is no manifest, or there are too few addresses.
+            OSError: A path is not there, or cannot be listed; its `filename` is that path.
+            ConfigError: A file cannot be read or is no manifest, or there are too few addresses.
         """
         looked = []
         for path in self._paths:
-            try:
-                looked.append(_describe_files(path))
-            except OSError as error:
-                raise ConfigError(str(path), 1, f"expected a file or folder: {error.strerror}") from None
+            looked.append(_describe_files(path))
             if not looked[-1]:
                 endings = ", ".join(_ENDINGS)
                 self._log(logging.WARNING, f"{path} has no {endings} file in it; folders inside it are not read")

@@ -4,7 +4,7 @@ Source: CoreDNS, plugin kubernetes, section "Syntax".
 """
 
 import logging
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
@@ -65,6 +65,7 @@ class Settings(NamedTuple):
     Attributes:
         options: What to show.
         source: Where objects come from.
+        written: Which option names a path of manifests.
         kinds: The kinds of object that are needed.
         labels: Which objects count, Namespaces apart.
         namespace_labels: Which Namespaces count.
@@ -73,6 +74,7 @@ class Settings(NamedTuple):
 
     options: Options
     source: ApiConfig | Folders
+    written: Mapping[Path, Option]
     kinds: tuple[Kind, ...]
     labels: Selection
     namespace_labels: Selection
@@ -108,6 +110,7 @@ def read_settings(directive: Directive, zones: Sequence[Name]) -> Settings:
     return Settings(
         reader.options(own),
         reader.source(),
+        reader.written,
         reader.kinds(),
         reader.labels,
         reader.namespace_labels,
@@ -130,6 +133,7 @@ class _Reader:
     startup_timeout: float = _DEFAULT_STARTUP_TIMEOUT
     api: ApiConfig = ApiConfig(())  # noqa: RUF009 - immutable
     folders: Folders = Folders()  # noqa: RUF009 - immutable
+    written: dict[Path, Option] = field(default_factory=dict)
 
     def read(self, option: Option) -> None:
         """Take in *option*."""
@@ -266,8 +270,9 @@ class _Reader:
         folder = Path(option.path).parent
         if "" in option.words:
             raise option.error("found an empty path, expected PATH...")
-        paths = (folder / word for word in _some(option, "PATH..."))
+        paths = [folder / word for word in _some(option, "PATH...")]
         self.folders = self.folders._replace(paths=(*self.folders.paths, *paths))
+        self.written |= dict.fromkeys(paths, option)
 
     def read_loopback(self, option: Option) -> None:
         """Read ``loopback``."""

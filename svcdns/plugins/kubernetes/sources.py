@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from svcdns.chain import Environment
@@ -62,7 +63,11 @@ def _open_folders(folders: Folders, settings: Settings, cluster: Cluster) -> Sou
         folders.loopback,
     )
     manifests = Manifests(folders.paths, options, settings.kinds, cluster, log.log)
-    manifests.load()
+    try:
+        manifests.load()
+    except OSError as error:
+        option = settings.written[Path(error.filename)]
+        raise option.error(f"found '{error.filename}', expected a file or folder: {error.strerror}") from None
     return Source(cluster, manifests.run, dict)
 
 

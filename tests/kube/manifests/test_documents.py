@@ -207,7 +207,7 @@ def test_a_file_that_would_grow_out_of_bounds_is_refused_before_it_does(text: st
 def test_a_fault_shows_the_beginning_of_what_is_long() -> None:
     with pytest.raises(ConfigError) as fault:
         parse("shop.yaml", f"kind: Pod\nmetadata: {{name: {'A' * 100_000}}}")
-    assert "A" * 100 + "..." in fault.value.reason
+    assert "A" * 100 + "…" in fault.value.reason
     assert len(fault.value.reason) < 500
 
 

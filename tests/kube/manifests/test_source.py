@@ -154,8 +154,9 @@ def test_a_file_that_is_no_manifest_ends_the_start(
 
 
 def test_a_path_that_is_not_there_ends_the_start(folder: Folder) -> None:
-    with pytest.raises(ConfigError, match="expected a file or folder: No such file or directory"):
-        folder.follow(folder.path / "gone").load()
+    with pytest.raises(FileNotFoundError) as fault:
+        folder.follow(folder.path, folder.path / "gone").load()
+    assert Path(fault.value.filename) == folder.path / "gone"
 
 
 def test_an_empty_folder_is_told_and_may_be_filled(folder: Folder) -> None:
