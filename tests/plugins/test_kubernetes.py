@@ -452,7 +452,12 @@ def test_api_servers(options: str, source: ApiConfig) -> None:
     ("options", "warning"),
     [
         ("endpoint http://a http://b", "Corefile:3: endpoint: only the first URL is used: http://a"),
-        ("endpoint http://a\nkubeconfig k", "Corefile:3: endpoint: ignored, since 'kubeconfig' says"),
+        (
+            "endpoint http://a\nkubeconfig k",
+            "Corefile:3: endpoint: ignored, since 'kubeconfig' says where the API server",
+        ),
+        ("tls a b c\nkubeconfig k", "Corefile:3: tls: ignored, since 'kubeconfig' says where the API server is"),
+        ("tls a b c", "Corefile:3: tls: ignored, since it counts beside 'endpoint' alone"),
     ],
 )
 def test_what_is_hardly_meant_is_logged(options: str, warning: str, caplog: pytest.LogCaptureFixture) -> None:
@@ -477,7 +482,6 @@ def test_odd_options_are_fine(options: str) -> None:
         ("endpoint", "endpoint: found no arguments, expected URL"),
         ("endpoint ftp://a", "endpoint: found 'ftp://a', expected a URL such as https://10.0.0.1:6443"),
         ("tls a b", "tls: found 'a b', expected CERTIFICATE KEY CA"),
-        ("tls a b c", "tls: expected 'endpoint' beside it"),
         ("kubeconfig", "kubeconfig: found no arguments, expected FILE [CONTEXT]"),
         ("kubeconfig a b c", "kubeconfig: found 'a b c', expected FILE [CONTEXT]"),
         ("apiserver_qps -1", "apiserver_qps: found '-1', expected a number that is not negative"),

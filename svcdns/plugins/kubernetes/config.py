@@ -177,16 +177,22 @@ class _Reader:
             raise self.seen["namespace_labels"].error("found beside 'namespaces', expected one of the two")
         if manifests is not None:
             return self.folders
-        if self.api.kubeconfig and self.api.endpoint:
-            log.warning("%s", self.seen["endpoint"].error("ignored, since 'kubeconfig' says where the API server is"))
-        if "tls" in self.seen and not self.api.endpoint:
-            raise self.seen["tls"].error("expected 'endpoint' beside it")
+        if self.api.kubeconfig:
+            self._ignore("since 'kubeconfig' says where the API server is", "endpoint", "tls")
+        elif not self.api.endpoint:
+            self._ignore("since it counts beside 'endpoint' alone", "tls")
         return replace(
             self.api,
             kinds=self.kinds(),
             labels=self.labels.text,
             namespace_labels=self.namespace_labels.text,
         )
+
+    def _ignore(self, reason: str, *names: str) -> None:
+        """Say of options that they change nothing, which CoreDNS passes over in silence."""
+        for name in names:
+            if name in self.seen:
+                log.warning("%s", self.seen[name].error(f"ignored, {reason}"))
 
     def read_endpoint(self, option: Option) -> None:
         """Read ``endpoint URL...``, of which CoreDNS uses the first."""
