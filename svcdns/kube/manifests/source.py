@@ -5,8 +5,8 @@ names, without the folders inside it; hidden files are left out, since editors k
 by looking again and again, which works on every file system and with every way to write: editors, renames, ConfigMaps
 and their symbolic links. What is still being written is left alone until two looks in a row see the same.
 
-A file that cannot be read or makes no sense keeps its last good state, and the log says where and why, once, and when
-it is mended. Deleted files, and folders, take their objects with them.
+A file that cannot be read or makes no sense keeps its last good state, and so does a folder of which nothing is there
+any more; the log says where and why, once, and when it is mended. Deleted files take their objects with them.
 """
 
 import asyncio
@@ -34,8 +34,10 @@ _Place = tuple[int, str]
 _State = tuple[int, ...] | str | None
 """A file as the system describes it: what a write or a replacement changes; why it cannot be read; None once gone."""
 
+_ITSELF = ""
+
 _Look = dict[str, _State]
-"""The files that a path stands for, by what comes after it in their paths: nothing where it is a file itself."""
+"""The files that a path stands for, by what comes after it in their paths: `_ITSELF` where it is a file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +99,11 @@ class Manifests:
         self._faults: dict[str, str] = {}
         self._doubts: tuple[str, ...] = ()
 
+    @property
+    def files(self) -> int:
+        """How many files are read."""
+        return len(self._files)
+
     def load(self) -> None:
         """Read everything for the first time, and put it into the cluster in one step.
 
@@ -104,13 +111,12 @@ class Manifests:
             OSError: A path is not there, or cannot be listed; its `filename` is that path.
             ConfigError: A file cannot be read or is no manifest, or there are too few addresses.
         """
-        looked = []
-        for path in self._paths:
-            looked.append(_describe_files(path))
-            if not looked[-1]:
+        for position, path in enumerate(self._paths):
+            self._looked[position] = _describe_files(path)
+            if not self._looked[position]:
                 endings = ", ".join(_ENDINGS)
                 self._log(logging.WARNING, f"{path} has no {endings} file in it; folders inside it are not read")
-        for place, state in self._place(looked).items():
+        for place, state in self._place(self._looked).items():
             content, _ = _read(place[1], state)
             # Read again at the second look: a write within the same tick of the clock would leave the state as it is.
             self._files[place] = _File(None, content, _parse(place[1], content))
@@ -157,7 +163,8 @@ class Manifests:
         """Read a file that is not in the state in which it was read, and tell whether its documents differ."""
         path = place[1]
         if state is None:
-            self._faults.pop(path, None)
+            if path not in self._unlisted:  # what was wrong with it is gone, and not mended
+                self._faults.pop(path, None)
             return bool(self._files.pop(place).documents)
         file = self._files.get(place, _File())
         if state == file.state:
@@ -224,16 +231,18 @@ class Manifests:
         """Describe all files as they are.
 
         Returns:
-            What each path holds, and by path what keeps it from being listed; such a path, if it is not gone, is taken
-            to hold what it held before.
+            What each path holds, and by path what keeps it from being listed; such a path is taken to hold what it held
+            before, unless it is a file that was deleted.
         """
         looked, unlisted = [], {}
         for path, before in zip(self._paths, self._looked, strict=True):
             try:
                 looked.append(_describe_files(path))
             except OSError as error:
-                unlisted[str(path)] = f"{path} cannot be read: {error.strerror}"
-                looked.append({} if isinstance(error, FileNotFoundError) else before)
+                deleted = isinstance(error, FileNotFoundError) and _ITSELF in before
+                kept = "" if deleted else "; what it held before stays until it is mended"
+                unlisted[str(path)] = f"{path} cannot be read: {error.strerror}{kept}"
+                looked.append({_ITSELF: None} if deleted else before)
         return looked, unlisted
 
     def _place(self, looked: Sequence[_Look]) -> dict[_Place, _State]:
@@ -241,6 +250,7 @@ class Manifests:
             (position, f"{self._paths[position]}{name}"): state
             for position, files in enumerate(looked)
             for name, state in files.items()
+            if state is not None
         }
 
 
@@ -251,7 +261,7 @@ def _describe_files(path: Path) -> _Look:
         OSError: The path is not there, or cannot be listed.
     """
     if not path.is_dir():
-        return {"": _describe(path.stat())}
+        return {_ITSELF: _describe(path.stat())}
     descriptor = os.open(path, os.O_RDONLY)  # from here a file is found sooner than from the root
     try:
         with os.scandir(descriptor) as entries:

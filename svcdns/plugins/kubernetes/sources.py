@@ -68,6 +68,8 @@ def _open_folders(folders: Folders, settings: Settings, cluster: Cluster) -> Sou
     except OSError as error:
         option = settings.written[Path(error.filename)]
         raise option.error(f"found '{error.filename}', expected a file or folder: {error.strerror}") from None
+    found = f"{len(cluster.services)} Services in {len(cluster.namespaces)} namespaces"
+    log.info("%s: %s in %d files", ", ".join(map(str, folders.paths)), found, manifests.files)
     return Source(cluster, manifests.run, dict)
 
 

@@ -306,20 +306,30 @@ def test_a_file_that_cannot_be_read_any_more_keeps_its_last_good_state(folder: F
     ]
 
 
-def test_a_deleted_folder_takes_its_objects_with_it_and_may_come_back(folder: Folder) -> None:
+def test_a_folder_that_goes_away_keeps_its_objects_until_it_is_back(folder: Folder) -> None:
     path = folder.path / "shop"
     path.mkdir()
     (path / "a.yaml").write_text(service("web", "10.0.0.1"))
     manifests = folder.load(path)
-    (path / "a.yaml").unlink()
-    path.rmdir()
+    path.rename(folder.path / "away")
+    settle(manifests)
+    assert folder.services == {"web": "10.0.0.1"}
+    gone = f"{path} cannot be read: No such file or directory; what it held before stays until it is mended"
+    assert folder.log == [gone]
+    path.mkdir()
+    (path / "b.yaml").write_text(service("api", "10.0.0.2"))
+    settle(manifests)
+    assert folder.services == {"api": "10.0.0.2"}
+    assert folder.log == [gone, f"{path}: mended"]
+
+
+def test_a_deleted_file_that_is_named_itself_takes_its_objects_with_it(folder: Folder) -> None:
+    path = folder.write("a.yaml", service("web", "10.0.0.1"))
+    manifests = folder.load(path)
+    path.unlink()
     settle(manifests)
     assert folder.services == {}
     assert folder.log == [f"{path} cannot be read: No such file or directory"]
-    path.mkdir()
-    (path / "a.yaml").write_text(service("web", "10.0.0.2"))
-    settle(manifests)
-    assert folder.services == {"web": "10.0.0.2"}
 
 
 def test_a_folder_that_cannot_be_listed_any_more_keeps_its_objects(folder: Folder) -> None:
@@ -335,7 +345,8 @@ def test_a_folder_that_cannot_be_listed_any_more_keeps_its_objects(folder: Folde
     (folder.path / "away").rename(path)
     settle(manifests)
     assert folder.services == {"web": "10.0.0.1"}
-    assert folder.log == [f"{path} cannot be read: Too many levels of symbolic links", f"{path}: mended"]
+    stays = "what it held before stays until it is mended"
+    assert folder.log == [f"{path} cannot be read: Too many levels of symbolic links; {stays}", f"{path}: mended"]
 
 
 def test_a_change_that_leaves_no_address_is_not_taken_in(folder: Folder) -> None:
