@@ -584,7 +584,8 @@ def test_outside_of_a_cluster_the_api_server_must_be_named(monkeypatch: pytest.M
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
     with pytest.raises(ConfigError) as error:
         set_up("kubernetes cluster.local", "kubernetes", environment())
-    assert str(error.value).startswith("Corefile:2: kubernetes: ")
+    expected = "found no cluster around this process, expected 'endpoint', 'kubeconfig' or 'manifests' ("
+    assert str(error.value).startswith(f"Corefile:2: kubernetes: {expected}")
 
 
 def test_a_kubeconfig_that_cannot_be_read_is_an_error_with_its_line(tmp_path: Path) -> None:

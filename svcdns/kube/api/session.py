@@ -25,6 +25,7 @@ from svcdns.errors import ClusterError
 from svcdns.kube.api.config import ApiConfig, Pace
 
 _READ_AHEAD = 2**18
+_SOURCES = "'endpoint', 'kubeconfig' or 'manifests'"
 _LOGIN_TIME = 60.0
 _LEEWAY = 60.0
 _LOST_PROBES = 3
@@ -191,7 +192,10 @@ class Account:
 
     def _take_service_account(self, configuration: Configuration) -> list[str]:
         token, authority = f"{self._config.service_account}/token", f"{self._config.service_account}/ca.crt"
-        InClusterConfigLoader(token, authority, try_refresh_token=False).load_and_set(configuration)
+        try:
+            InClusterConfigLoader(token, authority, try_refresh_token=False).load_and_set(configuration)
+        except ConfigException as error:
+            raise ConfigException(f"found no cluster around this process, expected {_SOURCES} ({error})") from error
         return [token, authority]
 
     async def _take_kubeconfig(self, configuration: Configuration) -> list[str | Path | None]:
