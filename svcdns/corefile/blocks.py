@@ -89,18 +89,6 @@ class ServerBlock(Place):
         """All directives with *name*, in the order of the file."""
         return tuple(directive for directive in self.directives if directive.name == name)
 
-    def only(self, name: str) -> Directive | None:
-        """The directive with *name*, if there is one.
-
-        Raises:
-            ConfigError: there are several.
-        """
-        found = self.named(name)
-        if len(found) > 1:
-            first, second, *_ = found
-            raise second.error(f"found again in the server block after {first.path}:{first.line}, expected only once")
-        return found[0] if found else None
-
 
 @dataclass(frozen=True, slots=True)
 class Corefile:

@@ -12,8 +12,6 @@ from svcdns.corefile.vocabulary import list_words
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,19}")
 _PORT = re.compile(r"[0-9]{1,5}")
-_QUANTITY = re.compile(r"([0-9]{1,12})(k|M|G|Ki|Mi|Gi)?")
-_MULTIPLES = {None: 1, "k": 10**3, "M": 10**6, "G": 10**9, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30}
 _DURATION_PART = re.compile(r"([0-9]{1,19}(?:\.[0-9]{0,19})?|\.[0-9]{1,19})(ns|us|µs|μs|ms|s|m|h)")
 _SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 _LONGEST_DURATION = 2**63 / 1e9
@@ -44,14 +42,6 @@ def parse_duration(text: str, minimum: float = 0.0, maximum: float = _LONGEST_DU
     if seconds > maximum:
         raise ValueError(f"expected a duration of at most {maximum:g}s")
     return seconds
-
-
-def parse_size(text: str) -> int:
-    """Read a number of octets as Kubernetes writes it, such as `4096`, `64Mi` or `1G`."""
-    match = _QUANTITY.fullmatch(text)
-    if match is None:
-        raise ValueError("expected a number of octets such as 65536, 512Ki or 64Mi")
-    return int(match[1]) * _MULTIPLES[match[2]]
 
 
 def parse_choice(text: str, choices: Collection[str]) -> str:

@@ -34,10 +34,8 @@ ABSENT_OCTETS = 8 * 2**20
 """About how much is there for names that do not exist: search lists ask for the same ones again and again."""
 
 _DISPENSABLE = frozenset({Kind.ENDPOINT_SLICE, Kind.POD})
-_TRANSFERS = frozenset({Rtype.AXFR, Rtype.IXFR})
 _ADDRESS_TYPES = frozenset({Rtype.A, Rtype.AAAA})
 _ALIAS_TYPES = frozenset({Rtype.CNAME, Rtype.ANY})
-_REFUSED = Response(Rcode.REFUSED, plugin=PLUGIN)
 
 
 class View:
@@ -99,8 +97,6 @@ class View:
 
     def _find(self, name: Name, rtype: int, entry: Entry | None) -> Response | Chase | None:
         """Answer a question whose answer is not kept under its name."""
-        if rtype in _TRANSFERS and self._apex(name) is not None:
-            return _REFUSED
         if entry is None:
             entry = self._absent.get(name)
         apex = self._apex(name) if entry is None else entry.zone

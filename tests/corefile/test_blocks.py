@@ -155,17 +155,6 @@ def test_any_function_of_a_word_can_read_it(corefile: Callable[..., Corefile]) -
         directive.value(ip_network, "10.0.0.1/8")
 
 
-def test_a_directive_that_may_stand_once_is_found_or_refused(corefile: Callable[..., Corefile]) -> None:
-    (block,) = corefile(". {\n errors\n log\n\n errors\n}").blocks
-    assert block.only("health") is None
-    assert block.only("log") == block.directives[1]
-    with pytest.raises(
-        ConfigError,
-        match=r"^Corefile:5: errors: found again in the server block after Corefile:2, expected only once$",
-    ):
-        block.only("errors")
-
-
 def test_zones_are_given_once(corefile: Callable[..., Corefile]) -> None:
     (block,) = corefile(".:53 .:1053 Example.org {\n log A.example a.EXAMPLE.\n}").blocks
     assert block.zones == (".", "example.org.")

@@ -425,10 +425,8 @@ def test_every_installed_corefile_is_read_whole(
 
 def test_the_options_of_kubeadms_corefile(corefile: Callable[..., Corefile]) -> None:
     (block,) = corefile(KUBEADM).blocks
-    kubernetes = block.only("kubernetes")
-    cache = block.only("cache")
-    assert kubernetes is not None
-    assert cache is not None
+    (kubernetes,) = block.named("kubernetes")
+    (cache,) = block.named("cache")
     assert kubernetes.words == ("cluster.local", "in-addr.arpa", "ip6.arpa")
     assert [(option.name, option.words) for option in kubernetes.options] == [
         ("pods", ("insecure",)),
@@ -456,4 +454,4 @@ def test_k3s_takes_what_users_add(corefile: Callable[..., Corefile]) -> None:
     }
     blocks = corefile(K3S, files).blocks
     assert [block.zones for block in blocks] == [(".",), ("corp.example.",), ("lab.example.",)]
-    assert blocks[0].only("log") is not None
+    assert len(blocks[0].named("log")) == 1

@@ -55,20 +55,6 @@ def test_any_other_number_is_refused(text: str) -> None:
         values.parse_integer(text, 0, 3600)
 
 
-@pytest.mark.parametrize(
-    ("text", "octets"),
-    [("0", 0), ("4096", 4096), ("2k", 2000), ("512Ki", 524288), ("64Mi", 67108864), ("1G", 10**9), ("1Gi", 2**30)],
-)
-def test_a_size_is_read_as_kubernetes_reads_it(text: str, octets: int) -> None:
-    assert values.parse_size(text) == octets
-
-
-@pytest.mark.parametrize("text", ["", "64MB", "-1", "1.5Gi", "Mi", "1K"])
-def test_what_is_no_size_says_what_one_is(text: str) -> None:
-    with pytest.raises(ValueError, match="expected a number of octets such as 65536, 512Ki or 64Mi"):
-        values.parse_size(text)
-
-
 def test_a_choice_lists_what_may_be_chosen() -> None:
     policies = ("random", "round_robin", "sequential")
     assert values.parse_choice("random", policies) == "random"
@@ -151,7 +137,7 @@ def test_a_range_with_a_bad_length_is_refused(text: str) -> None:
         values.parse_zones(text)
 
 
-@pytest.mark.parametrize("parse", [values.parse_size, values.parse_duration, values.parse_address, values.parse_zones])
+@pytest.mark.parametrize("parse", [values.parse_duration, values.parse_address, values.parse_zones])
 def test_a_huge_word_is_refused_at_once(parse: Any) -> None:
     with pytest.raises(ValueError, match="expected"):
         parse("9" * 1_000_000)

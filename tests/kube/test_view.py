@@ -350,15 +350,6 @@ NOERROR
 db.default.svc 5 A 10.244.0.31
 db.default.svc 5 A 10.244.0.32
 db.default.svc 5 A 10.244.0.33
-
-? cluster.local. AXFR
-REFUSED
-
-? web.default.svc IXFR
-REFUSED
-
-? nothing.default.svc AXFR
-REFUSED
 """
 
 _ANSWERS = [
