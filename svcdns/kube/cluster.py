@@ -7,12 +7,13 @@ be stale and nothing leaks.
 """
 
 from collections import deque
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Hashable, Iterable
 from itertools import islice
 from typing import Generic, TypeVar, cast
 
 from svcdns.kube.objects import EndpointSlice, Key, Kind, Namespace, Object, Pod, Service
 
+K = TypeVar("K", bound=Hashable)
 T = TypeVar("T", bound=Object)
 
 _REMEMBERED_CHANGES = 4096
@@ -52,23 +53,19 @@ class Store(Generic[T]):
 
     def put(self, found: T) -> T | None:
         """Add *found*, or put it in the place of its predecessor, which is returned."""
-        before = self.remove(found.key)
+        before = self._objects.get(found.key)
         self._objects[found.key] = found
-        alone = (found,)  # shared by all addresses that nobody else holds: a large cluster has 100,000
-        for address in found.addresses:
-            others = self._by_address.get(address)
-            self._by_address[address] = alone if others is None else (*others, found)
+        addresses = found.addresses
+        _enter(self._by_address, addresses, found, before)
+        if before is not None:
+            _strike(self._by_address, [each for each in before.addresses if each not in addresses], before)
         return before
 
     def remove(self, key: Key) -> T | None:
         """Remove the object under *key* and return it, or None where there is none."""
         before = self._objects.pop(key, None)
-        for address in before.addresses if before is not None else ():
-            left = tuple(each for each in self._by_address.get(address, ()) if each is not before)
-            if left:
-                self._by_address[address] = left
-            else:
-                self._by_address.pop(address, None)
+        if before is not None:
+            _strike(self._by_address, before.addresses, before)
         return before
 
 
@@ -88,19 +85,40 @@ class SliceStore(Store[EndpointSlice]):
     def put(self, found: EndpointSlice) -> EndpointSlice | None:
         """Add *found*, or put it in the place of its predecessor, which is returned."""
         before = super().put(found)
-        self._by_service[found.owner] = (*self.of(found.owner), found)
+        _enter(self._by_service, (found.owner,), found, before)
+        if before is not None and before.owner != found.owner:
+            _strike(self._by_service, (before.owner,), before)
         return before
 
     def remove(self, key: Key) -> EndpointSlice | None:
         """Remove the slice under *key* and return it, or None where there is none."""
         before = super().remove(key)
         if before is not None:
-            left = tuple(each for each in self.of(before.owner) if each is not before)
-            if left:
-                self._by_service[before.owner] = left
-            else:
-                del self._by_service[before.owner]
+            _strike(self._by_service, (before.owner,), before)
         return before
+
+
+def _enter(index: dict[K, tuple[T, ...]], keys: Iterable[K], found: T, before: T | None) -> None:
+    """Put *found* under *keys*: in the place of *before* where that stands, else behind all others."""
+    alone = (found,)  # shared by all keys that nobody else is under: a large cluster has 100,000 addresses
+    for key in keys:
+        others = index.get(key)
+        if others is None or (others[0] is before and len(others) == 1):
+            index[key] = alone
+        elif before is not None and any(each is before for each in others):
+            index[key] = tuple(found if each is before else each for each in others)
+        else:
+            index[key] = (*others, found)
+
+
+def _strike(index: dict[K, tuple[T, ...]], keys: Iterable[K], gone: T) -> None:
+    """Take *gone* out from under *keys*, and the keys that nothing is left under."""
+    for key in keys:
+        left = tuple(each for each in index.get(key, ()) if each is not gone)
+        if left:
+            index[key] = left
+        else:
+            index.pop(key, None)
 
 
 def new_store(kind: Kind) -> Store[Object]:

@@ -813,6 +813,28 @@ def _change(cluster: Cluster, kind: Kind, action: str, found: list[Object]) -> N
         cluster.swap(kind, store)
 
 
+def test_who_is_told_of_again_keeps_its_place_among_others() -> None:
+    cluster = Cluster(list(Kind), lambda: SERIAL)
+    view = View(cluster, Options(ZONES), list)
+    owners = [(("a", name), "1", (ADDRESSES[0],)) for name in ("first", "second")]
+    _change(cluster, Kind.NAMESPACE, "list", [Namespace(("", "a"), "")])
+    _change(
+        cluster, Kind.SERVICE, "list", [Service(*each, headless=False, external_name="", ports=()) for each in owners]
+    )
+    for kind in (Kind.ENDPOINT_SLICE, Kind.POD):
+        _change(cluster, kind, "list", [])
+    pointer = from_text("1.0.0.10.in-addr.arpa.")
+    told = _told(view.find(pointer, Rtype.PTR))
+    first = cluster.services.get(("a", "first"))
+    assert first is not None
+    cluster.put(Kind.SERVICE, first.with_version("2"))
+    assert (
+        _told(view.find(pointer, Rtype.PTR))
+        == told
+        == _told(View(cluster, Options(ZONES), list).find(pointer, Rtype.PTR))
+    )
+
+
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.lists(services, max_size=4),
