@@ -1,1 +1,1 @@
-"""Bytes on the network: listeners and connections to upstreams."""
+"""Octets on the network: listeners and connections to upstreams."""

@@ -11,6 +11,8 @@ import select
 import socket
 from collections.abc import Callable
 
+from svcdns.net.sockets import show_address
+
 PAUSE = 0.05
 """Seconds without new connections, after there was no file left for one."""
 
@@ -85,8 +87,7 @@ class Acceptor:
         loop = asyncio.get_running_loop()
         if loop.time() >= self._next_line:
             self._next_line = loop.time() + _BETWEEN_LINES
-            host, port = self._socket.getsockname()[:2]
-            shown = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+            shown = show_address(*self._socket.getsockname()[:2])
             log.warning("no connection to %s can be taken in: %s", shown, error.strerror)
         self._make_room()
         loop.remove_reader(self._socket)

@@ -12,8 +12,7 @@ import struct
 import sys
 from functools import partial
 
-from svcdns.dns.message import Listener
-from svcdns.net.sockets import Answer, Answerer, Counters, MakeAnswerer, is_any
+from svcdns.net.sockets import Answer, Answerer, Counters, MakeAnswerer, describe, is_any
 
 BATCH = 64
 """How many datagrams are read before the loop gets its turn again."""
@@ -49,16 +48,15 @@ class Datagrams:
     def __init__(self, bound: socket.socket, label: str, make: MakeAnswerer, counters: Counters) -> None:
         self._socket = bound
         self._counters = counters
-        address, port = bound.getsockname()[:2]
-        family = 1 if bound.family == socket.AF_INET else 2
-        self.listener = Listener(label, "udp", family, address, port)
+        self.listener = describe(bound, label, "udp")
         self.answerer = make(self.listener)
         self._sources: dict[bytes, Control] = {}
         self._pending: set[asyncio.Task[bytes]] = set()
         bound.setblocking(False)  # noqa: FBT003 - its only argument
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
-        self._answer = self._answer_from_any if is_any(address) else self._answer_from_one
-        if not is_any(address):
+        everywhere = is_any(self.listener.address)
+        self._answer = self._answer_from_any if everywhere else self._answer_from_one
+        if not everywhere:
             return
         if bound.family == socket.AF_INET:
             bound.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)

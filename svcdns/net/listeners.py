@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from svcdns.net.connections import Connections
 from svcdns.net.datagrams import Datagrams
-from svcdns.net.sockets import Answerer, BindError, Counters, MakeAnswerer, bind, has_ipv6
+from svcdns.net.sockets import Answerer, BindError, Counters, MakeAnswerer, bind, has_ipv6, show_address
 from svcdns.net.streams import Streams
 
 EVERYWHERE = ""
@@ -27,8 +27,7 @@ class Endpoint(NamedTuple):
     @property
     def label(self) -> str:
         """What metrics call it."""
-        shown = f"[{self.address}]" if ":" in self.address else self.address
-        return f"dns://{shown}:{self.port}"
+        return f"dns://{show_address(self.address, self.port)}"
 
 
 class Listeners:

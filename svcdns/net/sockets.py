@@ -1,4 +1,4 @@
-"""What the UDP and the TCP listener share: sockets, and what a listener does with a message."""
+"""What the UDP and the TCP listener share: sockets and their addresses, and what a listener does with a message."""
 
 import asyncio
 import resource
@@ -77,9 +77,20 @@ class Counters:
         return cls(silent.labels(), trailing.labels(), truncated.labels(), unsent.labels(), closed.labels())
 
 
+def show_address(address: str, port: int) -> str:
+    """Write an address and a port as logs and metrics do."""
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
 def is_any(address: str) -> bool:
     """Tell whether *address* stands for all addresses of its family."""
     return ip_address(address).is_unspecified
+
+
+def describe(bound: socket.socket, label: str, transport: str) -> Listener:
+    """Describe the socket of a listener, as plugins are told of it."""
+    address, port = bound.getsockname()[:2]
+    return Listener(label, transport, 1 if bound.family == socket.AF_INET else 2, address, port)
 
 
 def share(sockets: Sequence[socket.socket], *, shared: bool) -> None:
@@ -127,8 +138,7 @@ def bind(address: str, port: int, kind: socket.SocketKind, *, shared: bool = Fal
     except OSError as error:
         opened.close()
         protocol = "TCP" if kind is socket.SOCK_STREAM else "UDP"
-        shown = f"[{address}]:{port}" if family == socket.AF_INET6 else f"{address}:{port}"
-        raise BindError(f"cannot listen on {shown} over {protocol}: {error.strerror}") from error
+        raise BindError(f"cannot listen on {show_address(address, port)} over {protocol}: {error.strerror}") from error
     opened.setblocking(False)  # noqa: FBT003 - its only argument
     return opened
 

@@ -5,10 +5,9 @@ Source: RFC 7766, RFC 9210.
 
 import socket
 
-from svcdns.dns.message import Listener
 from svcdns.net.acceptor import Acceptor
 from svcdns.net.connections import Connection, Connections
-from svcdns.net.sockets import MakeAnswerer
+from svcdns.net.sockets import MakeAnswerer, describe
 
 
 class Streams:
@@ -26,9 +25,7 @@ class Streams:
     """
 
     def __init__(self, bound: socket.socket, label: str, make: MakeAnswerer, connections: Connections) -> None:
-        address, port = bound.getsockname()[:2]
-        family = 1 if bound.family == socket.AF_INET else 2
-        self.listener = Listener(label, "tcp", family, address, port)
+        self.listener = describe(bound, label, "tcp")
         self.answerer = make(self.listener)
         self._connections = connections
         self._acceptor = Acceptor(bound, self._connection, connections.make_room, connections.limits.pause)

@@ -17,6 +17,7 @@ from svcdns.metrics import Counter
 from svcdns.net.poller import Poller
 from svcdns.net.pool import Keeping, Pool, Route
 from svcdns.net.roundtrip import RoundTrip
+from svcdns.net.sockets import show_address
 
 MEMORY = 3600.0
 """How long it is remembered that an upstream does not keep letter case or does not know EDNS, in seconds."""
@@ -45,11 +46,6 @@ class Counters:
     hits: Counter
     misses: Counter
     rejected: Counter
-
-
-def show_address(address: str, port: int) -> str:
-    """Write an address and a port as logs and metrics do."""
-    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 
 class Health:

@@ -12,7 +12,8 @@ from svcdns.chain import Environment
 from svcdns.metrics import Metrics
 from svcdns.net.poller import Poller
 from svcdns.net.pool import Keeping, Route
-from svcdns.net.upstream import Counters, Upstream, show_address
+from svcdns.net.sockets import show_address
+from svcdns.net.upstream import Counters, Upstream
 from svcdns.plugins.forward.config import Address, Host, Settings, Tls
 from svcdns.plugins.forward.question import Question
 from svcdns.plugins.forward.sources import Fixed, Resolved, open_source
