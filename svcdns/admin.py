@@ -25,13 +25,15 @@ ASK_TIME = 5.0
 ANSWER_TIME = 15.0
 """Seconds from the request to the last octet that the client takes."""
 
+PLAIN = "text/plain; charset=utf-8"
+"""The content type of a page that is text."""
+
 Page = Callable[[], Awaitable[tuple[int, str, str]]]
 """Makes the answer to a request: status, content type with charset, body."""
 
 _METHODS = ("GET", "HEAD")
 _STOP_TIME = 1.0
 _MAX_HEADERS = 64
-_PLAIN = "text/plain; charset=utf-8"
 
 log = logging.getLogger(__name__)
 
@@ -144,7 +146,7 @@ class Site:
         if connection is not None:
             connection.allow(self._answer_time)
         page = self.pages.get(request.path)
-        status, content_type, body = 404, _PLAIN, "404 page not found\n"
+        status, content_type, body = 404, PLAIN, "404 page not found\n"
         if page is not None:
             status, content_type, body = await self._turn(page, request.method, empty=not request.can_read_body)
         headers = {"Content-Type": content_type, "Server": "svcdns"}
@@ -157,14 +159,14 @@ class Site:
     async def _turn(self, page: Page, method: str, *, empty: bool) -> tuple[int, str, str]:
         """Make the page, or say why there is none."""
         if method not in _METHODS:
-            return 405, _PLAIN, "405 method not allowed\n"
+            return 405, PLAIN, "405 method not allowed\n"
         if not empty:
-            return 413, _PLAIN, "413 a request has no body here\n"
+            return 413, PLAIN, "413 a request has no body here\n"
         try:
             return await page()
         except Exception:
             log.exception("a page at %s failed", self.address)
-            return 500, _PLAIN, "500 internal server error\n"
+            return 500, PLAIN, "500 internal server error\n"
 
 
 class _Connection(asyncio.Protocol):

@@ -11,6 +11,7 @@ from typing import Any, Protocol, TypeVar
 
 from svcdns.admin import Page
 from svcdns.corefile import Directive, Place
+from svcdns.corefile.values import parse_address
 from svcdns.dns.message import Query, Response
 from svcdns.dns.name import Name
 from svcdns.metrics import Metrics
@@ -158,6 +159,19 @@ def only(directives: Sequence[Directive]) -> Directive:
     if more:
         raise more[0].error(f"found again in the server block after {first.path}:{first.line}, expected only once")
     return first
+
+
+def read_address(directive: Directive, default: str) -> str:
+    """Return the address of an HTTP side port, which is all that *directive* may name, or else *default*.
+
+    Raises:
+        ConfigError: It names something else, or more.
+    """
+    if len(directive.words) > 1:
+        raise directive.expected("[ADDRESS]")
+    for word in directive.words:
+        directive.value(parse_address, word)
+    return next(iter(directive.words), default)
 
 
 def chain(plugins: Sequence[Plugin], end: Handler) -> Handler:

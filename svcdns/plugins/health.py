@@ -40,7 +40,8 @@ from collections.abc import Sequence
 
 from aiohttp import ClientError, ClientSession, ClientTimeout
 
-from svcdns.chain import Environment, Plugin
+from svcdns.admin import PLAIN
+from svcdns.chain import Environment, Plugin, read_address
 from svcdns.corefile import Directive
 from svcdns.corefile.values import parse_address, parse_duration
 from svcdns.metrics import SLIM_TIME_BUCKETS
@@ -80,7 +81,7 @@ class Health(Plugin):
 
     async def page(self) -> tuple[int, str, str]:
         """Answer ``/health``."""
-        return 200, "text/plain; charset=utf-8", "OK"
+        return 200, PLAIN, "OK"
 
     async def run(self) -> None:
         """Ask the page each second."""
@@ -109,11 +110,7 @@ def setup(directives: Sequence[Directive], environment: Environment) -> Plugin:
     """Read ``health`` and open its page."""
     address, lameduck = _ADDRESS, 0.0
     for directive in directives:
-        if len(directive.words) > 1:
-            raise directive.expected("[ADDRESS]")
-        for word in directive.words:
-            directive.value(parse_address, word)
-            address = word
+        address = read_address(directive, address)
         lameduck = _read_lameduck(directive, lameduck)
     plugin = Health(environment, _url(*parse_address(address)), lameduck)
     environment.serve(directives[-1], address, PATH, plugin.page)

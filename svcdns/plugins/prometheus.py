@@ -42,9 +42,8 @@ from importlib.metadata import version
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 
-from svcdns.chain import Environment, Handler, Plugin, only
+from svcdns.chain import Environment, Handler, Plugin, only, read_address
 from svcdns.corefile import Directive
-from svcdns.corefile.values import parse_address
 from svcdns.dns.message import Query, Response
 from svcdns.metrics import CONTENT_TYPE, Exposition, label_text, sample
 from svcdns.traffic import Traffic
@@ -93,10 +92,7 @@ class Prometheus(Plugin):
 def setup(directives: Sequence[Directive], environment: Environment) -> Plugin:
     """Read ``prometheus`` and open its page."""
     directive = only(directives)
-    if len(directive.words) > 1:
-        raise directive.expected("[ADDRESS]")
-    (address,) = directive.words or (_ADDRESS,)
-    directive.value(parse_address, address)
+    address = read_address(directive, _ADDRESS)
     for option in directive.options:
         match option.name, option.words:
             case "runtime_metrics", ():

@@ -31,14 +31,14 @@ Examples:
 import logging
 from collections.abc import Callable, Sequence
 
-from svcdns.chain import Environment, Plugin, only
+from svcdns.admin import PLAIN
+from svcdns.chain import Environment, Plugin, only, read_address
 from svcdns.corefile import Directive
-from svcdns.corefile.values import parse_address, parse_choice
+from svcdns.corefile.values import parse_choice
 
 PATH = "/ready"
 _ADDRESS = ":8181"
 _MONITORS = ("until-ready", "continuously")
-_PLAIN = "text/plain; charset=utf-8"
 
 log = logging.getLogger(__name__)
 
@@ -63,14 +63,14 @@ class Ready(Plugin):
     async def page(self) -> tuple[int, str, str]:
         """Answer ``/ready``."""
         if self._stopping():
-            return 503, _PLAIN, "Shutting down"
+            return 503, PLAIN, "Shutting down"
         waiting = self._ask()
         if not waiting:
-            return 200, _PLAIN, "OK"
+            return 200, PLAIN, "OK"
         names = ",".join(sorted(waiting))
         log.info('Plugins not ready: "%s"', names)
         reasons = (f"\n{name}: {reason}" for name, reason in sorted(waiting.items()))
-        return 503, _PLAIN, names + "".join(reasons)
+        return 503, PLAIN, names + "".join(reasons)
 
     def _ask(self) -> dict[str, str]:
         if self._awaited is not None and not self._awaited and not self._continuous:
@@ -85,10 +85,7 @@ class Ready(Plugin):
 def setup(directives: Sequence[Directive], environment: Environment) -> Plugin:
     """Read ``ready`` and open its page."""
     directive = only(directives)
-    if len(directive.words) > 1:
-        raise directive.expected("[ADDRESS]")
-    (address,) = directive.words or (_ADDRESS,)
-    directive.value(parse_address, address)
+    address = read_address(directive, _ADDRESS)
     monitor = "until-ready"
     for option in directive.options:
         match option.name, option.words:

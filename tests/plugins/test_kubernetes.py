@@ -531,7 +531,7 @@ def test_an_option_that_makes_no_sense_is_an_error_with_its_line(options: str, r
         ("kubernetes 10.0.0.0/8 fd00::/8", "Corefile:2: kubernetes: found reverse zones alone"),
         ("kubernetes a..b", "Corefile:2: kubernetes: found 'a..b'"),
         (f"kubernetes {'.'.join(['z' * 60] * 4)}", "Corefile:2: kubernetes: found 'zzz"),
-        ("kubernetes a\nkubernetes b", "Corefile:3: kubernetes: found again in the server block"),
+        ("kubernetes a\nkubernetes b", "Corefile:3: kubernetes: found again in the server block after Corefile:2,"),
     ],
 )
 def test_a_directive_that_makes_no_sense_is_an_error_with_its_line(text: str, reason: str) -> None:

@@ -7,7 +7,7 @@ from ipaddress import ip_address
 
 import ifaddr
 
-from svcdns.chain import Environment, Handler, Plugin
+from svcdns.chain import Environment, Handler, Plugin, only
 from svcdns.corefile import Directive
 from svcdns.dns.message import Query, Rcode, Response
 from svcdns.dns.name import Name, to_text
@@ -29,10 +29,9 @@ log = logging.getLogger(__name__)
 
 def setup(directives: Sequence[Directive], environment: Environment) -> Plugin:
     """Read the `kubernetes` directive of a server block."""
-    for directive in directives[1:]:
-        raise directive.error("found again in the server block, expected only once")
-    settings = read_settings(directives[0], environment.zones)
-    return Kubernetes(settings, open_source(directives[0], settings, environment), environment)
+    directive = only(directives)
+    settings = read_settings(directive, environment.zones)
+    return Kubernetes(settings, open_source(directive, settings, environment), environment)
 
 
 class Kubernetes(Plugin):
