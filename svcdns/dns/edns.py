@@ -91,6 +91,11 @@ def build(rcode: int, options: bytes = b"", *, do: bool = False) -> bytes:
     return b"\x00" + _FIXED.pack(Rtype.OPT, PAYLOAD, rcode >> 4, 0, DO if do else 0, len(options)) + options
 
 
+OPT = build(0)
+OPT_DO = build(0, do=True)
+"""What most OPT records are: without options, and with or without the DO bit."""
+
+
 def extended_error(error: ExtendedError) -> bytes:
     """Build the option that says why an answer is an error or stale, text cut at 200 octets (RFC 8914 section 2)."""
     text = error.text.encode(errors="replace")[:_MOST_TEXT].decode(errors="ignore").encode()

@@ -80,6 +80,11 @@ def is_subdomain(name: Name, ancestor: Name) -> bool:
     return position == start
 
 
+def is_within(name: Name, zones: Iterable[Name]) -> bool:
+    """Tell whether *name* is in one of *zones*."""
+    return any(zone == ROOT or is_subdomain(name, zone) for zone in zones)
+
+
 def from_text(text: str) -> Name:
     r"""Read a name in presentation format, relative ones as if they ended in a dot.
 

@@ -8,11 +8,20 @@ Source: RFC 1035 sections 4.1.3 and 4.1.4, RFC 2181 sections 5.2 and 8, RFC 3597
 RFC 9267.
 """
 
-import struct
 from collections.abc import Iterator
 
 from svcdns.dns.name import MAX_LABEL, MAX_NAME, ROOT, Name
-from svcdns.dns.records import CLASS_IN, HEADER_SIZE, MAX_TTL, NAMES_IN_RDATA, RRset, Rtype
+from svcdns.dns.records import (
+    CLASS_IN,
+    FIXED,
+    HEADER_SIZE,
+    LENGTH,
+    MAX_TTL,
+    NAMES_IN_RDATA,
+    POINTER,
+    RRset,
+    Rtype,
+)
 from svcdns.errors import WireError
 
 MAX_RECORDS = 100
@@ -27,12 +36,8 @@ MAX_STEPS = 4096
 MAX_POINTERS = 126
 """How many compression pointers one name may lead through."""
 
-_POINTER = 0xC0
 _POINTER_BITS = 0x3F
-_TO_QUESTION = bytes((_POINTER, HEADER_SIZE))
-
-_FIXED = struct.Struct("!HHIH")
-_LENGTH = struct.Struct("!H")
+_TO_QUESTION = bytes((POINTER, HEADER_SIZE))
 
 _NAMES_IN_RDATA: dict[int, tuple[int, int]] = {
     **NAMES_IN_RDATA,
@@ -85,7 +90,7 @@ class Records:
     def signatures(self, rtype: int) -> RRset | None:
         """Return those of these RRSIG records that cover *rtype* (RFC 4034 section 3.1)."""
         rdatas = [self._reader.octets[start:end] for start, end in self._spans]
-        covering = [rdata for rdata in rdatas if rdata[:2] == _LENGTH.pack(rtype)]
+        covering = [rdata for rdata in rdatas if rdata[:2] == LENGTH.pack(rtype)]
         return self._rrset(iter(covering)) if covering else None
 
     def _rrset(self, rdatas: Iterator[bytes]) -> RRset:
@@ -143,7 +148,7 @@ class Reader:
             position = self.position
             while 0 < (length := octets[position]) <= MAX_LABEL:
                 position += length + 1
-            if 0 < length < _POINTER:
+            if 0 < length < POINTER:
                 raise WireError("a label is over 63 octets")
             rtype, _, ttl, _ = self._fixed(position + (2 if length else 1))
             if rtype == Rtype.OPT:
@@ -152,8 +157,8 @@ class Reader:
 
     def _fixed(self, position: int) -> tuple[int, int, int, int]:
         """Go behind the record whose owner ends at *position*; return its type, class, TTL, and its data's start."""
-        rtype, rclass, ttl, length = _FIXED.unpack_from(self.octets, position)
-        start = position + _FIXED.size
+        rtype, rclass, ttl, length = FIXED.unpack_from(self.octets, position)
+        start = position + FIXED.size
         self.position = start + length
         if self.position > len(self.octets):
             raise WireError("a record's data end beyond the message")
@@ -204,7 +209,7 @@ class Reader:
         octets, found = self.octets, []
         position, floor, behind, pointers, size = start, start, 0, 0, 1
         while length := octets[position]:
-            if length >= _POINTER:
+            if length >= POINTER:
                 target = (length & _POINTER_BITS) << 8 | octets[position + 1]
                 behind = behind or position + 2
                 pointers += 1

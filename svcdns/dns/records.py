@@ -22,12 +22,17 @@ HEADER_SIZE = 12
 OWNER_POINTER = b"\xc0\x0c"
 """A compression pointer to the question's name, which stands at offset 12 of every message that svcdns sends."""
 
-_POINTER = 0xC000
-_FIXED = Struct("!HHIH")
-_LENGTH = Struct("!H")
-_BEFORE_RDATA = len(OWNER_POINTER) + _FIXED.size
+POINTER = 0xC0
+"""The bits that tell the first octet of a compression pointer from the length of a label (RFC 1035 section 4.1.4)."""
+
+LENGTH = Struct("!H")
+FIXED = Struct("!HHIH")
+"""What stands in a record between its owner and its data: type, class, TTL, length (RFC 1035 section 4.1.3)."""
+
+_BEFORE_RDATA = len(OWNER_POINTER) + FIXED.size
 _SRV = Struct("!HHH")
 _SOA = Struct("!IIIII")
+_MINIMUM = 4  # octets of the last field of an SOA record
 _CHARACTER_STRING = 255
 
 
@@ -133,7 +138,7 @@ class RRset:
             shape = NAMES_IN_RDATA.get(self.rtype)
             if shape is None and offset == HEADER_SIZE:
                 return self.octets
-            pointer = _LENGTH.pack(_POINTER | offset)
+            pointer = LENGTH.pack(POINTER << 8 | offset)
             rdatas = self.rdatas if shape is None else [self._shorten(rdata, shape, pointer) for rdata in self.rdatas]
             placed = b"".join(record(pointer, self.rtype, self.ttl, rdata) for rdata in rdatas)
             self._placed[offset] = placed
@@ -189,7 +194,7 @@ class RRset:
 
 def record(owner: bytes, rtype: int, ttl: int, rdata: bytes) -> bytes:
     """Put one record of class IN together; *owner* is a whole name or a pointer (RFC 1035 section 4.1.3)."""
-    return owner + _FIXED.pack(rtype, CLASS_IN, ttl, len(rdata)) + rdata
+    return owner + FIXED.pack(rtype, CLASS_IN, ttl, len(rdata)) + rdata
 
 
 def srv(priority: int, weight: int, port: int, target: Name) -> bytes:
@@ -209,6 +214,14 @@ def soa(mname: Name, rname: Name, serial: int, times: tuple[int, int, int, int])
     Source: RFC 1035 section 3.3.13.
     """
     return mname + rname + _SOA.pack(serial, *times)
+
+
+def as_denial(soa: RRset) -> RRset:
+    """Return an SOA record set as negative answers carry it: with the time that they may be kept.
+
+    Source: RFC 2308 section 5.
+    """
+    return soa.with_ttl(min(soa.ttl, int.from_bytes(soa.rdatas[0][-_MINIMUM:])))
 
 
 def txt(*strings: bytes) -> bytes:

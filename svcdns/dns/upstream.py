@@ -17,7 +17,7 @@ from svcdns.dns.message import Query, Rcode, Response
 from svcdns.dns.name import MAX_LABEL, MAX_NAME, Name, is_subdomain, parent, suffixes
 from svcdns.dns.reader import Reader, Section
 from svcdns.dns.records import CLASS_IN, HEADER_SIZE, RRset, Rtype
-from svcdns.dns.wire import AD, CD, RD
+from svcdns.dns.wire import AD, CD, HEADER, RD, TYPE_AND_CLASS
 from svcdns.errors import WireError
 
 MAX_LINKS = 8
@@ -27,18 +27,12 @@ ID_BITS = 16
 
 _QR = 0x80
 _OPCODE_AND_QR = 0xF8
-_TC = 0x02
 _AD = 0x20
 _RCODE = 0x0F
 _SMALLEST_RECORD = 11
 _ONE = b"\x00\x01"
 _NONE = b"\x00\x00"
 
-_HEADER = struct.Struct("!HHHHHH")
-_PAIR = struct.Struct("!HH")
-
-_OPT = edns.build(Rcode.NOERROR)
-_OPT_DO = edns.build(Rcode.NOERROR, do=True)
 _LETTERS = bytes(0x20 if ord("a") <= octet <= ord("z") else 0 for octet in range(256))
 """The bit that turns an octet of a lower-case name into its upper case; no length octet has any."""
 
@@ -105,10 +99,10 @@ def encode_query(query: Query, bits: int, *, mixed: bool, opt: bool = True) -> A
     if mixed:
         swapped = int.from_bytes(name.translate(_LETTERS)) & bits >> ID_BITS
         name = (int.from_bytes(name) ^ swapped).to_bytes(len(name))
-    question = name + _PAIR.pack(query.rtype, CLASS_IN)
+    question = name + TYPE_AND_CLASS.pack(query.rtype, CLASS_IN)
     flags = AD | (RD if query.rd else 0) | (CD if query.cd else 0)
-    header = _HEADER.pack(bits & 0xFFFF, flags, 1, 0, 0, 1 if opt else 0)
-    tail = b"" if not opt else _OPT_DO if query.do else _OPT
+    header = HEADER.pack(bits & 0xFFFF, flags, 1, 0, 0, 1 if opt else 0)
+    tail = b"" if not opt else edns.OPT_DO if query.do else edns.OPT
     return Asked(header + question + tail, question, query.name, query.rtype, query.do, opt)
 
 
@@ -133,14 +127,9 @@ def compare(asked: Asked, octets: bytes) -> Likeness:
         return Likeness.REFUSING_EDNS if bare and asked.edns else Likeness.CLOSE
     if octets[HEADER_SIZE:end] == asked.question:
         return Likeness.SAME
-    name_end = end - _PAIR.size
-    same_type = octets[name_end:end] == asked.question[-_PAIR.size :]
+    name_end = end - TYPE_AND_CLASS.size
+    same_type = octets[name_end:end] == asked.question[-TYPE_AND_CLASS.size :]
     return Likeness.FOLDED if same_type and octets[HEADER_SIZE:name_end].lower() == asked.name else Likeness.CLOSE
-
-
-def is_truncated(octets: bytes) -> bool:
-    """Tell whether an answer has TC set, so that no part of it may be used (RFC 2181 section 9)."""
-    return octets[2] & _TC != 0
 
 
 def decode_response(asked: Asked, octets: bytes) -> Answer:
@@ -153,7 +142,7 @@ def decode_response(asked: Asked, octets: bytes) -> Answer:
         WireError: The message is not what its counts say, octets are left over, a name or data are malformed, or the
             chain of CNAMEs has a loop or more than eight links.
     """
-    _, _, _, answers, authorities, additionals = _HEADER.unpack_from(octets)
+    _, _, _, answers, authorities, additionals = HEADER.unpack_from(octets)
     reader = Reader(octets, HEADER_SIZE + len(asked.question), asked.name)
     if (answers + authorities + additionals) * _SMALLEST_RECORD > len(octets):
         raise WireError("there are fewer records than the header says")

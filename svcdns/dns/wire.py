@@ -14,7 +14,17 @@ from typing import NamedTuple
 from svcdns.dns import edns
 from svcdns.dns.message import Rcode, Response
 from svcdns.dns.name import MAX_LABEL, MAX_NAME, Name, is_subdomain
-from svcdns.dns.records import CLASS_IN, HEADER_SIZE, NAMES_IN_RDATA, OWNER_POINTER, RRset, Rtype
+from svcdns.dns.records import (
+    CLASS_IN,
+    FIXED,
+    HEADER_SIZE,
+    LENGTH,
+    NAMES_IN_RDATA,
+    OWNER_POINTER,
+    POINTER,
+    RRset,
+    Rtype,
+)
 from svcdns.errors import WireError
 
 MAX_MESSAGE = 65535
@@ -26,6 +36,12 @@ RA = 0x0080
 AD = 0x0020
 CD = 0x0010
 
+HEADER = Struct("!HHHHHH")
+"""Id, flags, and how many questions and records of each section there are."""
+
+TYPE_AND_CLASS = Struct("!HH")
+"""What stands in a question behind its name."""
+
 META_TYPES = frozenset({Rtype.OPT, Rtype.TKEY, Rtype.TSIG})
 """Types that are no data and that nobody can ask for (RFC 6895 section 3.1)."""
 
@@ -35,20 +51,12 @@ _OPCODE_OCTET = 0x78
 _TC_OCTET = 0x02
 _OPCODE = 0x7800
 _RCODE = 0xF
-_POINTER = 0xC0
 _FURTHEST_POINTER = 0x3FFF
 _SRV_TARGET = 6
 _CLASS_ANY = 255
 
-_HEADER = Struct("!HHHHHH")
-_PAIR = Struct("!HH")
-_FIXED = Struct("!HHIH")
-_LENGTH = Struct("!H")
 _TSIG_TIMES = Struct("!6sHH")
 _TSIG_TAIL = Struct("!HHH")
-
-_OPT = edns.build(Rcode.NOERROR)
-_OPT_DO = edns.build(Rcode.NOERROR, do=True)
 
 
 class Envelope(NamedTuple):
@@ -91,15 +99,15 @@ def is_query(octets: bytes) -> bool:
 
 
 def is_truncated(octets: bytes) -> bool:
-    """Tell whether a message says that it is not whole."""
+    """Tell whether a message has TC set: it is not whole, so a client may use no part of it (RFC 2181 section 9)."""
     return octets[2] & _TC_OCTET != 0
 
 
 def refusal(octets: bytes, rcode: int) -> bytes:
     """Answer an answerable message with a header alone: id, opcode and, for queries, RD are copied (RFC 8906)."""
-    flags = _LENGTH.unpack_from(octets, 2)[0]
+    flags = LENGTH.unpack_from(octets, 2)[0]
     opcode = flags & _OPCODE
-    return _HEADER.pack(_LENGTH.unpack_from(octets)[0], QR | opcode | (0 if opcode else flags & RD) | rcode, 0, 0, 0, 0)
+    return HEADER.pack(LENGTH.unpack_from(octets)[0], QR | opcode | (0 if opcode else flags & RD) | rcode, 0, 0, 0, 0)
 
 
 def decode(octets: bytes) -> Envelope:
@@ -112,14 +120,14 @@ def decode(octets: bytes) -> Envelope:
 
     Source: RFC 1035 section 4.1, RFC 6891 section 6.1.1, RFC 9619.
     """
-    ident, flags, questions, answers, authorities, additionals = _HEADER.unpack_from(octets)
+    ident, flags, questions, answers, authorities, additionals = HEADER.unpack_from(octets)
     if questions != 1 or answers:
         raise WireError("a query has one question and no answer")
     end = _skip_name(octets, HEADER_SIZE)
-    position = end + _PAIR.size
+    position = end + TYPE_AND_CLASS.size
     if position > len(octets):
         raise WireError("the question is cut short")
-    rtype, rclass = _PAIR.unpack_from(octets, end)
+    rtype, rclass = TYPE_AND_CLASS.unpack_from(octets, end)
     if authorities:
         if rtype != Rtype.IXFR or authorities != 1:
             raise WireError("a query has no authority section")
@@ -127,7 +135,7 @@ def decode(octets: bytes) -> Envelope:
     if rtype in META_TYPES:
         raise WireError("nobody can ask for a meta type")
     name = Name(octets[HEADER_SIZE:end].lower())
-    question = octets[HEADER_SIZE : end + _PAIR.size]
+    question = octets[HEADER_SIZE : end + TYPE_AND_CLASS.size]
     opt, tsig = None, None
     if additionals:
         opt, tsig, position = _additional(octets, position, additionals)
@@ -140,7 +148,7 @@ def _skip_name(octets: bytes, position: int, *, compressed: bool = False) -> int
     try:
         while length := window[end]:
             if length > MAX_LABEL:
-                if compressed and length >= _POINTER:
+                if compressed and length >= POINTER:
                     return position + end + 2
                 raise WireError("a label is too long, or a pointer where none can be")
             end += length + 1
@@ -151,12 +159,12 @@ def _skip_name(octets: bytes, position: int, *, compressed: bool = False) -> int
 
 def _skip_data(octets: bytes, position: int, rtype: int) -> int:
     """Return the position behind a record whose owner ends at *position* and whose type must be *rtype*."""
-    if position + _FIXED.size > len(octets):
+    if position + FIXED.size > len(octets):
         raise WireError("a record is cut short")
-    found, _, _, length = _FIXED.unpack_from(octets, position)
+    found, _, _, length = FIXED.unpack_from(octets, position)
     if found != rtype:
         raise WireError("a section of a query holds a record that does not belong there")
-    position += _FIXED.size + length
+    position += FIXED.size + length
     if position > len(octets):
         raise WireError("a record's data end beyond the message")
     return position
@@ -182,10 +190,10 @@ def _tsig(octets: bytes, start: int) -> tuple[bytes, int]:
     """Read a TSIG record and build the one that says BADKEY to it: no key is known here (RFC 8945 section 5.2.1)."""
     fixed = _skip_name(octets, start)
     end = _skip_data(octets, fixed, Rtype.TSIG)
-    rtype, rclass, _, _ = _FIXED.unpack_from(octets, fixed)
+    rtype, rclass, _, _ = FIXED.unpack_from(octets, fixed)
     if rclass != _CLASS_ANY:
         raise WireError("a TSIG record has the class ANY")
-    data = fixed + _FIXED.size
+    data = fixed + FIXED.size
     times = _skip_name(octets, data)
     if times + _TSIG_TIMES.size + _TSIG_TAIL.size > end:
         raise WireError("the TSIG record is cut short")
@@ -193,9 +201,9 @@ def _tsig(octets: bytes, start: int) -> tuple[bytes, int]:
     tail = times + _TSIG_TIMES.size + mac_size
     if tail + _TSIG_TAIL.size > end:
         raise WireError("the TSIG record's MAC ends beyond it")
-    original_id = _LENGTH.unpack_from(octets, tail)[0]
+    original_id = LENGTH.unpack_from(octets, tail)[0]
     rdata = octets[data:times] + _TSIG_TIMES.pack(signed, fudge, 0) + _TSIG_TAIL.pack(original_id, Rcode.BADKEY, 0)
-    return octets[start:fixed] + _FIXED.pack(rtype, rclass, 0, len(rdata)) + rdata, end
+    return octets[start:fixed] + FIXED.pack(rtype, rclass, 0, len(rdata)) + rdata, end
 
 
 def encode(envelope: Envelope, response: Response, limit: int, *, ra: bool = False, options: bytes = b"") -> bytes:
@@ -230,13 +238,13 @@ def encode(envelope: Envelope, response: Response, limit: int, *, ra: bool = Fal
         octets, count = _ready_made(answer or authority, envelope.name)
         if octets is not None and HEADER_SIZE + len(question) + len(octets) + len(tail) <= limit:
             counts = (count, 0) if answer else (0, count)
-            return _HEADER.pack(envelope.id, flags, 1, *counts, arcount) + question + octets + tail
+            return HEADER.pack(envelope.id, flags, 1, *counts, arcount) + question + octets + tail
     writer = _Writer(envelope, limit - len(tail))
     counts = (writer.section(answer), writer.section(authority))
     if writer.full:
         flags |= TC
     arcount += writer.section(response.additional)
-    return _HEADER.pack(envelope.id, flags, 1, *counts, arcount) + bytes(writer.octets[HEADER_SIZE:]) + tail
+    return HEADER.pack(envelope.id, flags, 1, *counts, arcount) + bytes(writer.octets[HEADER_SIZE:]) + tail
 
 
 def _opt(envelope: Envelope, response: Response, options: bytes) -> bytes:
@@ -247,7 +255,7 @@ def _opt(envelope: Envelope, response: Response, options: bytes) -> bytes:
         options += edns.extended_error(response.ede)
     if options or response.rcode > _RCODE:
         return edns.build(response.rcode, options, do=envelope.opt.do)
-    return _OPT_DO if envelope.opt.do else _OPT
+    return edns.OPT_DO if envelope.opt.do else edns.OPT
 
 
 def _ready_made(rrsets: tuple[RRset, ...], question: Name) -> tuple[bytes | None, int]:
@@ -302,7 +310,7 @@ class _Writer:
             return len(rrset.rdatas)
         self.full = True
         count = end = 0
-        while (after := end + len(OWNER_POINTER) + _FIXED.size + len(rrset.rdatas[count])) <= room:
+        while (after := end + len(OWNER_POINTER) + FIXED.size + len(rrset.rdatas[count])) <= room:
             count, end = count + 1, after
         self.octets += rrset.octets[:end]
         return count
@@ -311,7 +319,7 @@ class _Writer:
         """Remember where the targets of a ready-made SRV record set are about to stand."""
         position = len(self.octets)
         for rdata in rrset.rdatas:
-            position += len(OWNER_POINTER) + _FIXED.size
+            position += len(OWNER_POINTER) + FIXED.size
             self._note(rdata[_SRV_TARGET:], position + _SRV_TARGET)
             position += len(rdata)
 
@@ -319,7 +327,7 @@ class _Writer:
         for count, rdata in enumerate(rrset.rdatas):
             start = len(self.octets)
             self._name(rrset.owner)
-            self.octets += _FIXED.pack(rrset.rtype, CLASS_IN, rrset.ttl, len(rdata))
+            self.octets += FIXED.pack(rrset.rtype, CLASS_IN, rrset.ttl, len(rdata))
             self._rdata(rrset.rtype, rdata)
             if len(self.octets) > self._limit:
                 del self.octets[start:]
@@ -345,7 +353,7 @@ class _Writer:
             self._name(rdata[position : end + 1])
             position = end + 1
         self.octets += rdata[position:]
-        _LENGTH.pack_into(self.octets, start - _LENGTH.size, len(self.octets) - start)
+        LENGTH.pack_into(self.octets, start - LENGTH.size, len(self.octets) - start)
 
     def _name(self, name: bytes) -> None:
         """Write *name*, its longest ending that already stands in the message as a pointer."""
@@ -356,7 +364,7 @@ class _Writer:
             if offset is None and question.endswith(ending) and is_subdomain(question, Name(ending)):
                 offset = offsets[ending] = HEADER_SIZE + len(question) - len(ending)
             if offset is not None:
-                octets += _LENGTH.pack(_POINTER << 8 | offset)
+                octets += LENGTH.pack(POINTER << 8 | offset)
                 return
             self._note(ending, len(octets))
             octets += name[position : position + length + 1]

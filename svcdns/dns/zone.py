@@ -11,9 +11,7 @@ from typing import NamedTuple
 
 from svcdns.dns.message import Lease, Rcode, Repeat, Response
 from svcdns.dns.name import Name
-from svcdns.dns.records import RRset, Rtype
-
-_MINIMUM = 4
+from svcdns.dns.records import RRset, Rtype, as_denial
 
 
 class Records(NamedTuple):
@@ -72,7 +70,7 @@ class Zone:
     Attributes:
         apex: The name of the zone.
         soa: Its SOA record set.
-        denial: The SOA as negative answers carry it: with the time that they may be kept (RFC 2308 section 5).
+        denial: The SOA as negative answers carry it.
         nodata: The answer for a name that has nothing of the type asked for.
         nxdomain: The answer for a name that does not exist, nor any below it.
     """
@@ -82,8 +80,7 @@ class Zone:
     def __init__(self, soa: RRset, plugin: str, lease: Lease) -> None:
         self.apex: Name = soa.owner
         self.soa = soa
-        minimum = int.from_bytes(soa.rdatas[0][-_MINIMUM:])
-        self.denial = soa.with_ttl(min(soa.ttl, minimum))
+        self.denial = as_denial(soa)
         self._repeat = Repeat(lease)
         self.nodata = Response(authority=(self.denial,), aa=True, plugin=plugin, repeat=self._repeat)
         self.nxdomain = self.nodata._replace(rcode=Rcode.NXDOMAIN)

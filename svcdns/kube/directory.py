@@ -10,7 +10,7 @@ from enum import Enum
 from itertools import chain
 from typing import NamedTuple
 
-from svcdns.dns.name import Name, is_subdomain, labels, reversed_address
+from svcdns.dns.name import Name, is_within, labels, reversed_address
 from svcdns.dns.zone import EMPTY, Node, Zone
 from svcdns.kube.cluster import Cluster
 from svcdns.kube.objects import EndpointSlice, Key, Kind, Service
@@ -70,7 +70,7 @@ class Options(NamedTuple):
 
     def falls_through(self, name: Name) -> bool:
         """Tell whether *name*, if it does not exist, is for the rest of the chain."""
-        return any(is_subdomain(name, zone) for zone in self.fallthrough)
+        return is_within(name, self.fallthrough)
 
 
 class Found(NamedTuple):

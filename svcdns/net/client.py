@@ -13,7 +13,8 @@ import socket
 from typing import Protocol
 
 from svcdns.dns.message import Query, Rcode, Response
-from svcdns.dns.upstream import Answer, Asked, Likeness, compare, decode_response, is_truncated, without_edns
+from svcdns.dns.upstream import Answer, Asked, Likeness, compare, decode_response, without_edns
+from svcdns.dns.wire import is_truncated
 from svcdns.errors import UpstreamError, WireError
 from svcdns.net.upstream import Upstream
 
@@ -23,8 +24,7 @@ TRIES = 3
 MOST_REJECTED = 32
 """How many messages that do not answer a question are read before TCP is asked."""
 
-_LARGEST_DATAGRAM = 4096
-"""How many octets an answer over UDP may have, though 1232 are asked for; what is larger is fetched over TCP."""
+_LARGEST_DATAGRAM = 4096  # octets of an answer over UDP, though 1232 are asked for; a larger one is fetched over TCP
 
 STREAM_SHARE = 0.6
 """Which part of the time that an asker has is left to UDP, where no answer comes at all."""

@@ -46,7 +46,7 @@ from svcdns.chain import Environment, Handler, Plugin
 from svcdns.corefile import Directive
 from svcdns.corefile.values import parse_choice
 from svcdns.dns.message import Query, Rcode, Response, rcode_to_text, uncompressed_size
-from svcdns.dns.name import ROOT, Name, from_text, is_subdomain, to_text
+from svcdns.dns.name import ROOT, Name, from_text, is_within, to_text
 from svcdns.dns.records import Rtype, type_to_text
 
 COMMON = (
@@ -90,10 +90,6 @@ class Rule(NamedTuple):
     text: str
     fields: tuple[Field, ...]
 
-    def takes(self, name: Name) -> bool:
-        """Tell whether *name* is meant."""
-        return any(zone == ROOT or is_subdomain(name, zone) for zone in self.zones)
-
 
 class Log(Plugin):
     """Logs queries.
@@ -115,7 +111,7 @@ class Log(Plugin):
         began = self._clock()
         response = await rest(query)
         for rule in self._rules:
-            if rule.takes(query.name):
+            if is_within(query.name, rule.zones):
                 if classify(response) in rule.classes:
                     self._write(rule, Exchange(query, response, self._clock() - began, self._recursive()))
                     return response if response.repeat is None else response.repeatable(None)

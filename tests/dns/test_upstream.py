@@ -24,7 +24,6 @@ from svcdns.dns.upstream import (
     compare,
     decode_response,
     encode_query,
-    is_truncated,
     without_edns,
 )
 from svcdns.errors import WireError
@@ -114,13 +113,6 @@ def test_a_bare_format_error_refuses_edns_only_where_it_was_used() -> None:
     bare = asked.octets[:2] + b"\x81\x81" + bytes(8)
     assert compare(asked, bare) is Likeness.REFUSING_EDNS
     assert compare(asked._replace(edns=False), bare) is Likeness.CLOSE
-
-
-def test_truncation_is_seen() -> None:
-    response = message(ask())
-    assert not is_truncated(response.to_wire())
-    response.flags |= dns.flags.TC
-    assert is_truncated(response.to_wire())
 
 
 def test_record_sets_have_the_least_ttl_and_each_record_once() -> None:

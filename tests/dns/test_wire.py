@@ -201,6 +201,13 @@ def test_without_a_header_nothing_can_be_answered(length: int) -> None:
     assert not wire.answerable(octets.query(octets.question("x"))[:length])
 
 
+def test_truncation_is_seen() -> None:
+    message = dns.message.make_response(dns.message.make_query("example.org", "A"))
+    assert not wire.is_truncated(message.to_wire())
+    message.flags |= dns.flags.TC
+    assert wire.is_truncated(message.to_wire())
+
+
 def test_a_response_cannot_be_answered() -> None:
     assert not wire.answerable(octets.query(octets.question("x"), flags=octets.QR))
 

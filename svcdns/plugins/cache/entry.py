@@ -7,14 +7,13 @@ from collections.abc import Callable
 from enum import Enum
 
 from svcdns.dns.message import Ede, ExtendedError, Query, Rcode, Response
-from svcdns.dns.records import RRset, Rtype
+from svcdns.dns.records import RRset, Rtype, as_denial
 from svcdns.plugins.cache.config import Side
 
 PLUGIN = "cache"
 
 STALE_TTL = 30
 
-_MINIMUM = 4
 _FAILURES = frozenset({Rcode.SERVFAIL, Rcode.NOTIMP})
 _OWN_TROUBLES = frozenset({Ede.OTHER, Ede.NOT_READY})
 _CACHED_ERROR = ExtendedError(Ede.CACHED_ERROR)
@@ -134,7 +133,8 @@ def make_entry(kind: Kind, response: Response, side: Side, now: float) -> Entry 
         return rrset.with_ttl(max(min(rrset.ttl, side.longest), side.shortest))
 
     if kind is Kind.DENIAL:
-        response = response._replace(authority=tuple(map(_limit_denial, response.authority)))
+        authority = [as_denial(rrset) if _is_soa(rrset) else rrset for rrset in response.authority]
+        response = response._replace(authority=tuple(authority))
     kept = _map(response, limit)._replace(aa=False, ede=None, plugin=PLUGIN, error=None)
     lifetime = min(rrset.ttl for rrset in kept.answer + kept.authority + kept.additional)
     return Entry(kind, kept, lifetime, now) if lifetime > 0 else None
@@ -147,11 +147,6 @@ def make_failure(response: Response, seconds: float, now: float) -> Entry:
 
 def _is_soa(rrset: RRset) -> bool:
     return rrset.rtype == Rtype.SOA
-
-
-def _limit_denial(rrset: RRset) -> RRset:
-    """Return an SOA record set with the time that it allows a denial, any other as it is (RFC 2308 section 5)."""
-    return rrset.with_ttl(min(rrset.ttl, int.from_bytes(rrset.rdatas[0][-_MINIMUM:]))) if _is_soa(rrset) else rrset
 
 
 def _map(response: Response, change: Callable[[RRset], RRset]) -> Response:

@@ -9,7 +9,7 @@ from functools import partial
 from svcdns.chain import Environment, Handler, Plugin, only
 from svcdns.corefile import Directive
 from svcdns.dns.message import Lease, Query, Rcode, Repeat, Response
-from svcdns.dns.name import ROOT, Name, is_subdomain, to_text
+from svcdns.dns.name import is_within, to_text
 from svcdns.plugins.cache.config import Prefetch, Settings, Stale, parse
 from svcdns.plugins.cache.counters import Counters
 from svcdns.plugins.cache.entry import PLUGIN, Entry, Kind, classify, make_entry, make_failure
@@ -55,7 +55,7 @@ class Cache(Plugin):
     async def handle(self, query: Query, rest: Handler) -> Response:
         """Answer *query* with what is kept, else with what the rest of the chain answers."""
         settings = self._settings
-        if settings.zones and not _within(query.name, settings.zones):
+        if settings.zones and not is_within(query.name, settings.zones):
             return await rest(query)
         counters = self._counters.get(query.listener.label) or self._count(query.listener.label)
         counters.requests.value += 1
@@ -77,7 +77,7 @@ class Cache(Plugin):
 
     def keep(self, query: Query, response: Response) -> None:
         """Keep the answer to *query*, which came when nobody waited for it any more."""
-        if not self._settings.zones or _within(query.name, self._settings.zones):
+        if not self._settings.zones or is_within(query.name, self._settings.zones):
             self._keep(query, response)
 
     def _tell(self, key: Key, entry: Entry, counters: Counters, now: float) -> Response:
@@ -134,7 +134,7 @@ class Cache(Plugin):
             return response
         successful = kind is Kind.SUCCESS
         side = settings.success if successful else settings.denial
-        entry = None if _within(query.name, side.disabled) else make_entry(kind, response, side, now)
+        entry = None if is_within(query.name, side.disabled) else make_entry(kind, response, side, now)
         if entry is None:
             return response
         table, other = (store.success, store.denial) if successful else (store.denial, store.success)
@@ -179,10 +179,6 @@ class Cache(Plugin):
     def _count(self, server: str) -> Counters:
         counters = self._counters[server] = Counters(self._metrics, server, self._label, self._store)
         return counters
-
-
-def _within(name: Name, zones: Sequence[Name]) -> bool:
-    return any(zone == ROOT or is_subdomain(name, zone) for zone in zones)
 
 
 def _is_due(entry: Entry, prefetch: Prefetch, now: float) -> bool:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import ip_address
 from typing import Protocol
 
 from svcdns.chain import Environment
@@ -84,7 +84,7 @@ class Resolved:
             answers = await asyncio.gather(*(_ask(resolver, Query(self.host.name, rtype)) for rtype in _TYPES))
             found = [rrset for answer in answers for rrset in answer.answer if rrset.rtype in _TYPES]
             if found:
-                hosts = [str(_read(rdata)) for rrset in found for rdata in rrset.rdatas]
+                hosts = [str(ip_address(rdata)) for rrset in found for rdata in rrset.rdatas]
                 self._addresses = tuple(Address(host, self.host.port, self.host.tls, self.host.text) for host in hosts)
                 return min(_LONGEST_TTL, max(_SHORTEST_TTL, min(rrset.ttl for rrset in found)))
         return _AGAIN
@@ -106,10 +106,6 @@ def open_source(directive: Directive, environment: Environment, destination: Des
                 return Listed(ResolvConf(path, environment.clock, environment.listening))
             except (OSError, UnicodeDecodeError) as error:
                 raise directive.error(f"{path} cannot be read: {error}") from error
-
-
-def _read(rdata: bytes) -> IPv4Address | IPv6Address:
-    return IPv4Address(rdata) if len(rdata) == len(IPv4Address(0).packed) else IPv6Address(rdata)
 
 
 async def _ask(resolver: Upstream, query: Query) -> Response:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from svcdns.chain import Environment
 from svcdns.dns.message import Ede, ExtendedError, Query, Rcode, Response, rcode_to_text
-from svcdns.dns.name import ROOT, Name, is_subdomain
+from svcdns.dns.name import ROOT, Name, is_within
 from svcdns.dns.records import Rtype
 from svcdns.errors import UpstreamError
 from svcdns.metrics import TIME_BUCKETS, Histogram
@@ -75,9 +75,8 @@ class Stanza:
         """Tell whether *name* is forwarded here."""
         if self._everything:
             return True
-        zones = self._settings.zones
-        inside = any(is_subdomain(name, zone) for zone in zones)
-        return inside and (name in zones or not any(is_subdomain(name, zone) for zone in self._settings.excepted))
+        zones, excepted = self._settings.zones, self._settings.excepted
+        return is_within(name, zones) and (name in zones or not is_within(name, excepted))
 
     def hands_on(self, response: Response) -> bool:
         """Tell whether the next directive that takes the name is asked after *response*."""
