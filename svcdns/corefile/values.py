@@ -9,6 +9,7 @@ from collections.abc import Collection
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 from svcdns.corefile.vocabulary import list_words
+from svcdns.dns.name import is_address
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,19}")
 _PORT = re.compile(r"[0-9]{1,5}")
@@ -100,7 +101,7 @@ def parse_zones(text: str) -> tuple[str, ...]:
         or 8 of them.
     """
     address, slash, length = text.partition("/")
-    if not slash or not _is_address(address):
+    if not slash or not is_address(address):
         return (parse_zone(text),)
     longest = ip_address(address).max_prefixlen
     try:
@@ -122,14 +123,6 @@ def _name_reverse_zones(network: IPv4Network | IPv6Network) -> tuple[str, ...]:
         name = part.network_address.reverse_pointer.split(".")
         zones.append(".".join(name[len(name) - 2 - labels :]) + ".")
     return tuple(zones)
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ip_address(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _add_duration_parts(text: str) -> float:

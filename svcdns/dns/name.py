@@ -9,7 +9,7 @@ Source: RFC 1035 sections 2.3.4, 3.1 and 5.1; RFC 4343; RFC 2181 section 11.
 """
 
 from collections.abc import Iterable, Iterator
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import NewType
 
 Name = NewType("Name", bytes)
@@ -144,6 +144,15 @@ def label_to_text(label: bytes) -> str:
         f"\\{chr(octet)}" if octet in _ESCAPED else chr(octet) if 0x21 <= octet <= 0x7E else f"\\{octet:03d}"
         for octet in label
     )
+
+
+def is_address(text: str) -> bool:
+    """Tell whether *text* is an IP address, which a name in its place would not be."""
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def reverse(address: Address) -> Name:

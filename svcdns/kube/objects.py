@@ -20,17 +20,22 @@ Key = tuple[str, str]
 SERVICE_NAME_LABEL = "kubernetes.io/service-name"
 TRIGGER_TIME_ANNOTATION = "endpoints.kubernetes.io/last-change-trigger-time"
 HEADLESS = "None"
+EXTERNAL_NAME = "ExternalName"
+FQDN = "FQDN"
+"""The address type of endpoints that have names instead of addresses."""
+
 ANY_PORT = -1
 """The port of what has none: it yields addresses but no SRV record."""
 
-LONGEST_LABEL = 63
+IPV4_OCTETS = 4
+IPV6_OCTETS = 16
 
 _DECIMALS = {str(number): number for number in range(256)}
 _LENGTHS = [bytes((number,)) for number in range(256)]
 
 
 class Kind(Enum):
-    """A kind of object that is listed and watched: its path in the API, singular and plural."""
+    """A kind of object that is listed and watched, by its plural as the API writes it."""
 
     SERVICE = "services"
     ENDPOINT_SLICE = "endpointslices"

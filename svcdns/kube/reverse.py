@@ -8,9 +8,8 @@ from collections.abc import Callable, Iterable
 from ipaddress import IPv6Address
 
 from svcdns.dns.name import IPV4_REVERSE, IPV6_REVERSE, Name, is_subdomain, labels
+from svcdns.kube.objects import IPV4_OCTETS, IPV6_OCTETS
 
-_IPV4_OCTETS = 4
-_IPV6_OCTETS = 16
 _LOOPBACK_IPV4 = 127
 _LOOPBACK_IPV6 = IPv6Address("::1").packed
 _NIBBLES = frozenset(b"0123456789abcdef"[at : at + 1] for at in range(16))
@@ -24,7 +23,7 @@ def is_reverse(name: Name) -> bool:
 
 def is_loopback(address: bytes) -> bool:
     """Tell whether an address, as octets, means the host itself, so that nothing else can be found by it."""
-    return address[0] == _LOOPBACK_IPV4 if len(address) == _IPV4_OCTETS else address == _LOOPBACK_IPV6
+    return address[0] == _LOOPBACK_IPV4 if len(address) == IPV4_OCTETS else address == _LOOPBACK_IPV6
 
 
 class PointedAddresses:
@@ -32,7 +31,7 @@ class PointedAddresses:
 
     def __init__(self, addresses: Iterable[bytes]) -> None:
         self._known = set(addresses)
-        self._ordered: dict[int, list[bytes]] = {_IPV4_OCTETS: [], _IPV6_OCTETS: []}
+        self._ordered: dict[int, list[bytes]] = {IPV4_OCTETS: [], IPV6_OCTETS: []}
         for address in sorted(self._known):
             self._ordered[len(address)].append(address)
 
@@ -45,7 +44,7 @@ class PointedAddresses:
 
     def any_below(self, name: Name, named: Callable[[bytes], bool]) -> bool:
         """Tell whether a reverse name of an address stands below *name*; forget those no longer *named*."""
-        size = _IPV4_OCTETS if is_subdomain(name, IPV4_REVERSE) else _IPV6_OCTETS
+        size = IPV4_OCTETS if is_subdomain(name, IPV4_REVERSE) else IPV6_OCTETS
         digits = _digits(name, size)
         if digits is None:
             return False
@@ -62,9 +61,9 @@ class PointedAddresses:
 
 def _digits(name: Name, size: int) -> str | None:
     """Return the first hexadecimal digits of the addresses that stand below a reverse name, or None where none can."""
-    above = IPV4_REVERSE if size == _IPV4_OCTETS else IPV6_REVERSE
+    above = IPV4_REVERSE if size == IPV4_OCTETS else IPV6_REVERSE
     parts = labels(Name(name[: -len(above)] + b"\x00"))[::-1]
-    if size == _IPV4_OCTETS:
+    if size == IPV4_OCTETS:
         found = [_OCTETS.get(part) for part in parts]
     else:
         found = [part.decode() if part in _NIBBLES else None for part in parts]

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from svcdns.dns.name import MAX_LABEL, MAX_NAME, Name, from_text, join, parent
 from svcdns.dns.records import RRset, Rtype, hostmaster, soa, srv, txt
 from svcdns.dns.zone import EMPTY, Maker, Node, Records
-from svcdns.kube.objects import ANY_PORT, Endpoint, EndpointSlice, Key, Port, Service, octets
+from svcdns.kube.objects import ANY_PORT, IPV4_OCTETS, IPV6_OCTETS, Endpoint, EndpointSlice, Key, Port, Service, octets
 
 SCHEMA_VERSION = b"1.1.0"
 LONGEST_SOA_TTL = 300
@@ -23,17 +23,16 @@ LONGEST_SOA_TTL = 300
 _VERSION_TTL = 28800
 _REFRESH, _RETRY, _EXPIRE = 7200, 1800, 86400
 _FULL_WEIGHT = 100
-_IPV4_OCTETS = 4
 _IPV4_DASHES = 3
 _IPV4_MAPPED = bytes(10) + b"\xff\xff"
-_ADDRESS_TYPES = ((Rtype.A, _IPV4_OCTETS), (Rtype.AAAA, 16))
+_ADDRESS_TYPES = ((Rtype.A, IPV4_OCTETS), (Rtype.AAAA, IPV6_OCTETS))
 
 
 class Offer(NamedTuple):
     """One address and port at which a Service is offered: the unit that SRV weights count.
 
     Attributes:
-        address: Four octets for IPv4, sixteen for IPv6.
+        address: As octets.
         port: The port's number, or `ANY_PORT`.
         endpoint: The endpoint that the address belongs to; None for a cluster IP.
     """
@@ -105,7 +104,7 @@ class Publisher(NamedTuple):
 
     def publish_pod(self, name: Name, address: bytes) -> Node:
         """Publish a Pod under its address (kept by CoreDNS from kube-dns, no part of the specification)."""
-        made = RRset(name, Rtype.A if len(address) == _IPV4_OCTETS else Rtype.AAAA, self.ttl, [address])
+        made = RRset(name, Rtype.A if len(address) == IPV4_OCTETS else Rtype.AAAA, self.ttl, [address])
         service = RRset(name, Rtype.SRV, self.ttl, [srv(0, _FULL_WEIGHT, 0, name)])
         return Node({made.rtype: Records(made), Rtype.SRV: Records(service, (made,))})
 
@@ -166,8 +165,8 @@ class Publisher(NamedTuple):
             return None
         return Node(
             {
-                Rtype.A: partial(self._address_records, name, Rtype.A, _IPV4_OCTETS, offers),
-                Rtype.AAAA: partial(self._address_records, name, Rtype.AAAA, 16, offers),
+                Rtype.A: partial(self._address_records, name, Rtype.A, IPV4_OCTETS, offers),
+                Rtype.AAAA: partial(self._address_records, name, Rtype.AAAA, IPV6_OCTETS, offers),
                 Rtype.SRV: partial(self._srv, name, service, offers),
             }
         )
@@ -255,7 +254,7 @@ def name_service(service: Key, zone: Name) -> Name | None:
 
 def label_address(address: bytes) -> bytes:
     """Write an address as a label: dashes for what separates its parts, and no dash at the end."""
-    if len(address) == _IPV4_OCTETS:
+    if len(address) == IPV4_OCTETS:
         return b"%d-%d-%d-%d" % tuple(address)
     label = str(IPv6Address(address)).replace(":", "-").encode()
     return label + b"0" if label.endswith(b"-") else label

@@ -13,10 +13,12 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from svcdns.dns.name import MAX_LABEL
 from svcdns.kube.objects import (
     ANY_PORT,
+    EXTERNAL_NAME,
+    FQDN,
     HEADLESS,
-    LONGEST_LABEL,
     NO_PORTS,
     SERVICE_NAME_LABEL,
     TRIGGER_TIME_ANNOTATION,
@@ -33,9 +35,6 @@ from svcdns.kube.objects import (
     octets,
     pack,
 )
-
-EXTERNAL_NAME = "ExternalName"
-FQDN_ADDRESSES = "FQDN"
 
 
 class Struct(msgspec.Struct, rename="camel", gc=False):
@@ -144,7 +143,7 @@ def _service(item: _Service) -> Service:
 
 
 def _slice(item: _EndpointSlice) -> EndpointSlice:
-    fqdn = item.address_type == FQDN_ADDRESSES
+    fqdn = item.address_type == FQDN
     endpoints = [] if fqdn else [ready for endpoint in item.endpoints or () for ready in _ready(endpoint)]
     return EndpointSlice(
         key_of(item.metadata),
@@ -217,7 +216,7 @@ def _ready(endpoint: _Endpoint) -> list[Endpoint]:
         return []
     hostname = endpoint.hostname or ""
     pod = endpoint.target_ref.name if endpoint.target_ref else ""
-    if len(pod) > LONGEST_LABEL or "." in pod:
+    if len(pod) > MAX_LABEL or "." in pod:
         pod = ""
     return [
         Endpoint(packed, hostname, pod)

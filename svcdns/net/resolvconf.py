@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 from ipaddress import ip_address
 from pathlib import Path
 
+from svcdns.dns.name import is_address
+
 PORT = 53
 
 SYSTEMD_UPSTREAMS = Path("/run/systemd/resolve/resolv.conf")
@@ -24,7 +26,7 @@ def parse_nameservers(text: str) -> tuple[str, ...]:
     found = []
     for line in text.splitlines():
         match line.split():
-            case ["nameserver", address, *_] if _is_address(address):
+            case ["nameserver", address, *_] if is_address(address):
                 found.append(address)
     return tuple(dict.fromkeys(found))
 
@@ -124,14 +126,6 @@ def _is_local(address: str) -> bool:
         with socket.socket(family, socket.SOCK_DGRAM) as probe:
             probe.bind((address, 0))
     except OSError:
-        return False
-    return True
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ip_address(text)
-    except ValueError:
         return False
     return True
 

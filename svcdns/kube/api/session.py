@@ -1,7 +1,7 @@
 """Who we are at which API server, and one request at a time.
 
 This is the one user of the kubernetes package, which supplies configuration, credentials and transport. It weighs 50
-MB, so `kube.watch` imports what leads here when a source is made and not before.
+MB, so `kube.api.source` imports what leads here when a source is made and not before.
 
 Source: Kubernetes, "Accessing the Kubernetes API from a Pod", "Organizing Cluster Access Using kubeconfig Files",
 "Authenticating" (client-go credential plugins).
@@ -31,7 +31,7 @@ _LEEWAY = 60.0
 _LOST_PROBES = 3
 
 Stamp = tuple[tuple[int, int, int] | None, ...]
-"""Tells one state of some files from another: device node, time and size of each, None where there is none."""
+"""Tells one state of some files from another: inode, time and size of each, None where there is none."""
 
 
 class Call(NamedTuple):

@@ -10,6 +10,7 @@ from itertools import chain
 
 import msgspec
 
+from svcdns.dns.name import MAX_LABEL
 from svcdns.kube.manifests.fields import (
     HOST,
     LABEL,
@@ -23,11 +24,10 @@ from svcdns.kube.manifests.fields import (
     check_target,
     check_word,
 )
-from svcdns.kube.objects import HEADLESS, LONGEST_LABEL
+from svcdns.kube.objects import EXTERNAL_NAME, FQDN, HEADLESS
 
 FAMILIES = ("IPv4", "IPv6")
 DEFAULT_NAMESPACE = "default"
-EXTERNAL_NAME = "ExternalName"
 
 _MOST_REPLICAS = 100_000
 _TYPES = ("ClusterIP", "NodePort", "LoadBalancer", EXTERNAL_NAME)
@@ -176,10 +176,10 @@ class EndpointSlice(Fields, frozen=True):
     ports: list[EndpointPort] | None = None
 
     def __post_init__(self) -> None:
-        check_choice("addressType", self.address_type, (*FAMILIES, "FQDN"))
+        check_choice("addressType", self.address_type, (*FAMILIES, FQDN))
         for index, endpoint in enumerate(self.endpoints or ()):
             for place, address in enumerate(endpoint.addresses or ()):
-                if self.address_type != "FQDN":
+                if self.address_type != FQDN:
                     check_address(f"endpoints[{index}].addresses[{place}]", address)
 
 
@@ -368,7 +368,7 @@ class StatefulSet(Workload, frozen=True):
         name, indexes = self.metadata.name, self.spec.indexes
         check_form("metadata.name", name, LABEL)
         ending = f"-{indexes[-1]}" if indexes else ""
-        if (longest := LONGEST_LABEL - len(ending)) < len(name):
+        if (longest := MAX_LABEL - len(ending)) < len(name):
             reason = f"expected up to {longest} characters, since its Pods end in {ending}"
             raise ValueError(f"metadata.name: {reason}")
 

@@ -23,7 +23,7 @@ from svcdns.errors import ConfigError
 from svcdns.kube.decode import from_plain
 from svcdns.kube.manifests import bodies
 from svcdns.kube.manifests.addresses import AddressPool, Loopback, Ranges
-from svcdns.kube.manifests.bodies import EXTERNAL_NAME, FAMILIES
+from svcdns.kube.manifests.bodies import FAMILIES
 from svcdns.kube.manifests.documents import Document
 from svcdns.kube.manifests.endpoints import (
     CONTROLLERS,
@@ -34,7 +34,7 @@ from svcdns.kube.manifests.endpoints import (
     slice_pods,
 )
 from svcdns.kube.manifests.workloads import RunningPod, find_pods
-from svcdns.kube.objects import HEADLESS, SERVICE_NAME_LABEL, Key, Kind, Object, octets
+from svcdns.kube.objects import EXTERNAL_NAME, HEADLESS, SERVICE_NAME_LABEL, Key, Kind, Object, octets
 from svcdns.kube.selector import EVERYTHING, Selector
 
 _NAMESPACE_LABEL = "kubernetes.io/metadata.name"

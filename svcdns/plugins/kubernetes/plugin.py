@@ -15,13 +15,12 @@ from svcdns.dns.records import Rtype
 from svcdns.kube.cluster import Cluster
 from svcdns.kube.manifests.bodies import DEFAULT_NAMESPACE
 from svcdns.kube.memo import Chase
-from svcdns.kube.objects import Service
+from svcdns.kube.objects import IPV4_OCTETS, Service
 from svcdns.kube.schema import name_service
 from svcdns.kube.view import PLUGIN, View
 from svcdns.plugins.kubernetes.config import Folders, Settings, read_settings
 from svcdns.plugins.kubernetes.sources import Source, open_source
 
-_IPV4_OCTETS = 4
 _EXAMPLE_TYPES = (Rtype.A, Rtype.AAAA, Rtype.CNAME)
 
 log = logging.getLogger(__name__)
@@ -122,7 +121,7 @@ def find_example(cluster: Cluster, zone: Name, find: Callable[[Name, int], Respo
 
 
 def _rank_as_example(service: Service) -> tuple[bool, bool, bool, bool]:
-    ipv4 = any(len(address) == _IPV4_OCTETS for address in service.addresses)
+    ipv4 = any(len(address) == IPV4_OCTETS for address in service.addresses)
     return bool(service.external_name), service.headless, not ipv4, service.key[0] != DEFAULT_NAMESPACE
 
 
