@@ -17,6 +17,11 @@ AT_ONCE = 64
 """How many who have something to read are called in one turn of the event loop, so that others have theirs, too."""
 
 
+def limit_questions(files: int) -> int:
+    """Return how many questions may be under way in a process that may open so many files."""
+    return MOST_QUESTIONS if files == resource.RLIM_INFINITY else min(MOST_QUESTIONS, files // 2)
+
+
 class Poller:
     """Calls whoever waits for a socket that has something to read.
 
@@ -39,8 +44,7 @@ class Poller:
         self.clock = clock
         self.spawn = spawn
         self.timers = Timers(clock)
-        files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        self.limit = MOST_QUESTIONS if files == resource.RLIM_INFINITY else min(MOST_QUESTIONS, files // 2)
+        self.limit = limit_questions(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
         self.asking = 0
         self._selector: selectors.DefaultSelector | None = None
         self._watched: dict[int, selectors.SelectorKey] = {}

@@ -1,4 +1,3 @@
-import time
 from collections.abc import Callable
 
 import pytest
@@ -151,10 +150,8 @@ def test_a_file_that_cannot_be_read_is_an_error_at_its_import(corefile: Callable
 def test_snippets_that_double_end_at_the_limit(corefile: Callable[..., Corefile]) -> None:
     levels = [f"(s{level + 1}) {{\n import s{level}\n import s{level}\n}}" for level in range(40)]
     text = "\n".join(["(s0) {\n errors\n}", *levels, ". {\n import s40\n}"])
-    started = time.perf_counter()
     with pytest.raises(ConfigError, match=f"import: found more than {MAX_IMPORTS} imports"):
         corefile(text)
-    assert time.perf_counter() - started < 5
 
 
 def test_imported_words_end_at_the_limit(corefile: Callable[..., Corefile]) -> None:

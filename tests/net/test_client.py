@@ -1,9 +1,10 @@
 """One question to one upstream."""
 
 import asyncio
+import errno
+import os
 import socket
 import sys
-import time
 from collections import Counter
 
 import dns.message
@@ -128,11 +129,10 @@ async def test_a_closed_port_is_seen_at_once() -> None:
         reserved.bind(("127.0.0.1", 0))
         port = reserved.getsockname()[1]
     async with asking(port=port) as (upstream, _):
-        begun = time.monotonic()
         with pytest.raises(UpstreamError) as caught:
             await put(upstream, "www")
         assert isinstance(caught.value.__cause__, ConnectionRefusedError)
-        assert time.monotonic() - begun < PATIENCE / 2
+        assert caught.value.reason == os.strerror(errno.ECONNREFUSED)  # and not, later, that it did not answer
 
 
 @pytest.mark.parametrize("tcp", [True, False])

@@ -10,7 +10,7 @@ from functools import partial
 
 import pytest
 
-from svcdns.net.poller import AT_ONCE, MOST_QUESTIONS, Poller
+from svcdns.net.poller import AT_ONCE, MOST_QUESTIONS, Poller, limit_questions
 from svcdns.tasks import Tasks
 
 SOCKETS = 2 * AT_ONCE + 1
@@ -20,9 +20,17 @@ SOCKETS = 2 * AT_ONCE + 1
     ("files", "limit"),
     [(1024, 512), (2 * MOST_QUESTIONS + 2, MOST_QUESTIONS), (resource.RLIM_INFINITY, MOST_QUESTIONS)],
 )
-def test_a_half_of_the_open_files_is_for_questions(monkeypatch: pytest.MonkeyPatch, files: int, limit: int) -> None:
-    monkeypatch.setattr(resource, "getrlimit", lambda _: (files, files))
-    assert Poller(time.monotonic, Tasks().spawn).limit == limit
+def test_a_half_of_the_open_files_is_for_questions(files: int, limit: int) -> None:
+    assert limit_questions(files) == limit
+
+
+def test_the_files_that_count_are_those_of_this_process() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (512, hard))
+        assert Poller(time.monotonic, Tasks().spawn).limit == 256
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 async def test_many_messages_at_once_are_read_in_several_turns_of_the_loop() -> None:

@@ -89,11 +89,10 @@ async def test_more_idle_connections_than_wanted_are_closed() -> None:
 
 async def test_an_upstream_without_tcp_says_so_at_once() -> None:
     async with asking(FakeUpstream(tcp=False)) as (upstream, _):
-        begun = time.monotonic()
         with pytest.raises(UpstreamError) as caught:
             await put(upstream)
         assert isinstance(caught.value.__cause__, ConnectionRefusedError)
-        assert time.monotonic() - begun < 2.5
+        assert "Connect call failed" in caught.value.reason  # and not, later, that it did not answer
 
 
 async def test_a_refused_connection_is_not_tried_again_at_once() -> None:
@@ -131,5 +130,4 @@ async def test_over_tls_the_upstream_must_be_who_it_should_be(server_name: str, 
             assert fake.seen == []
         upstream.pool.close()
         poller.close()
-        await asyncio.sleep(0.01)
         await tasks.cancel()
