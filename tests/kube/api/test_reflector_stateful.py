@@ -1,6 +1,10 @@
-"""Random clusters, connections and faults against a model: what is here is always what the API server had once."""
+"""Random clusters, connections and faults against a model.
 
-from collections.abc import Callable, Iterable, Iterator
+What is here of a kind is always what the API server had at some moment; kinds have no common order. A view that was
+there all the time answers from it as one that is new, so no answer is one that no such moments would give.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from random import Random
 from typing import NamedTuple
 
@@ -8,20 +12,28 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from svcdns.dns.message import Response
+from svcdns.dns.name import from_text
+from svcdns.dns.records import Rtype
 from svcdns.errors import ClusterError, Expired
 from svcdns.kube.api.failures import RefusalError, UnreachableError
 from svcdns.kube.api.reflector import ListRequest, Reflector
 from svcdns.kube.cluster import Cluster
 from svcdns.kube.decode import Event, Page, Status
-from svcdns.kube.objects import Key, Kind, Namespace, Object, Service
+from svcdns.kube.directory import Options
+from svcdns.kube.memo import Chase
+from svcdns.kube.objects import Endpoint, EndpointSlice, Key, Kind, Namespace, Object, Port, Service, pack
 from svcdns.kube.structs import Retained
+from svcdns.kube.view import View
 
 GARBLED = "e"
 """The name of an object that cannot be decoded."""
 
 NAMES = st.sampled_from(f"ab{GARBLED}")
-KINDS = st.sampled_from((Kind.SERVICE, Kind.NAMESPACE))
-CONTENTS = st.sampled_from(("x.example", "y.example"))
+KINDS = (Kind.SERVICE, Kind.ENDPOINT_SLICE, Kind.NAMESPACE)
+CONTENTS = "ab"
+"""What an object may say: which external name a Service has, if any, and whose endpoints a slice holds."""
+
 FAILURES = (
     UnreachableError("refused"),
     RefusalError("busy", 429, 7),
@@ -34,6 +46,17 @@ FAILURES = (
     Expired("gone"),
 )
 PAGE = 2
+OPTIONS = Options((from_text("cluster.local"), from_text("in-addr.arpa")))
+QUESTIONS = (
+    ("a.a.svc.cluster.local", Rtype.A),
+    ("a.a.svc.cluster.local", Rtype.CNAME),
+    ("a.a.svc.cluster.local", Rtype.SRV),
+    ("b.a.svc.cluster.local", Rtype.A),
+    ("10-0-0-2.b.a.svc.cluster.local", Rtype.A),
+    ("a.svc.cluster.local", Rtype.A),
+    ("1.0.0.10.in-addr.arpa", Rtype.PTR),
+    ("0.0.10.in-addr.arpa", Rtype.PTR),
+)
 
 
 class Entry(NamedTuple):
@@ -71,7 +94,7 @@ class Kept:
         return next((each for each in self.history if self.reached is not None and each.version > self.reached), None)
 
     def change(self, version: int, name: str, content: str | None) -> None:
-        key = ("", name) if self.kind is Kind.NAMESPACE else ("default", name)
+        key = ("", name) if self.kind is Kind.NAMESPACE else ("a", name)
         known = self.objects.get(key)
         if content is None:
             if known is None:
@@ -165,7 +188,17 @@ def make(kind: Kind, key: Key, version: int, content: str) -> Object | Retained:
         return Retained(key, str(version), "garbled")
     if kind is Kind.NAMESPACE:
         return Namespace(key, str(version))
-    return Service(key, str(version), (), headless=False, external_name=content, ports=())
+    if kind is Kind.ENDPOINT_SLICE:
+        endpoint = Endpoint(bytes((10, 0, 0, 1 + CONTENTS.index(content))), "", "")
+        return EndpointSlice(key, str(version), content, (Port("http", "tcp", 80),), pack([endpoint]))
+    external = f"{content}.example" if content == "b" else ""
+    return Service(key, str(version), (), headless=not external, external_name=external, ports=())
+
+
+def told(view: View, questions: Sequence[tuple[str, Rtype]]) -> list[Response | Chase | None]:
+    """Return what a view answers, without what says how long that holds good."""
+    found = [view.find(from_text(name), rtype) for name, rtype in questions]
+    return [each._replace(repeat=None) if isinstance(each, Response) else each for each in found]
 
 
 def contents(objects: Iterable[Object | Retained]) -> frozenset[object]:
@@ -178,16 +211,20 @@ class ReflectorMachine(RuleBasedStateMachine):
     @initialize()
     def start(self) -> None:
         self.version = 10
-        self.cluster = Cluster([Kind.SERVICE, Kind.NAMESPACE], lambda: 1000.0)
-        self.kept = {kind: Kept(kind, self.cluster) for kind in (Kind.SERVICE, Kind.NAMESPACE)}
+        self.cluster = Cluster(KINDS, lambda: 1000.0)
+        self.kept = {kind: Kept(kind, self.cluster) for kind in KINDS}
+        self.view = View(self.cluster, OPTIONS, list)
 
-    @rule(kind=KINDS, changes=st.lists(st.tuples(NAMES, st.none() | CONTENTS), min_size=1, max_size=4))
+    @rule(
+        kind=st.sampled_from(KINDS),
+        changes=st.lists(st.tuples(NAMES, st.none() | st.sampled_from(CONTENTS)), min_size=1, max_size=4),
+    )
     def change(self, kind: Kind, changes: list[tuple[str, str | None]]) -> None:
         for name, content in changes:
             self.version += 1
             self.kept[kind].change(self.version, name, content)
 
-    @rule(kind=KINDS, steps=st.integers(1, 10))
+    @rule(kind=st.sampled_from(KINDS), steps=st.integers(1, 10))
     def go_on(self, kind: Kind, steps: int) -> None:
         kept = self.kept[kind]
         for _ in range(steps):
@@ -197,34 +234,34 @@ class ReflectorMachine(RuleBasedStateMachine):
                 kept.connect(self.version)
             kept.check()
 
-    @rule(kind=KINDS, failure=st.sampled_from(FAILURES))
+    @rule(kind=st.sampled_from(KINDS), failure=st.sampled_from(FAILURES))
     def fail(self, kind: Kind, failure: ClusterError) -> None:
         kept = self.kept[kind]
         if not kept.connected:
             kept.reflector.request()
         kept.fail(failure)
 
-    @rule(kind=KINDS, code=st.sampled_from((410, 429, 500)))
+    @rule(kind=st.sampled_from(KINDS), code=st.sampled_from((410, 429, 500)))
     def fail_as_event(self, kind: Kind, code: int) -> None:
         kept = self.kept[kind]
         if kept.initial is not None or kept.reached is not None:
             kept.take(Event("ERROR", None, "", status=Status(code)))
 
-    @rule(kind=KINDS, lasted=st.sampled_from((0.1, 300.0)))
+    @rule(kind=st.sampled_from(KINDS), lasted=st.sampled_from((0.1, 300.0)))
     def end(self, kind: Kind, lasted: float) -> None:
         kept = self.kept[kind]
         if kept.initial is not None or kept.reached is not None:
             kept.hang_up()
             kept.reflector.end(lasted)
 
-    @rule(kind=KINDS)
+    @rule(kind=st.sampled_from(KINDS))
     def bookmark(self, kind: Kind) -> None:
         kept = self.kept[kind]
         if kept.reached is not None and kept.next_event is None:
             kept.reached = self.version
             kept.take(Event("BOOKMARK", None, str(self.version)))
 
-    @rule(kind=KINDS, back=st.integers(1, 5))
+    @rule(kind=st.sampled_from(KINDS), back=st.integers(1, 5))
     def repeat(self, kind: Kind, back: int) -> None:
         kept = self.kept[kind]
         if kept.reached is not None:
@@ -232,27 +269,27 @@ class ReflectorMachine(RuleBasedStateMachine):
             if len(past) >= back:
                 kept.take(past[-back])
 
-    @rule(kind=KINDS)
+    @rule(kind=st.sampled_from(KINDS))
     def lose(self, kind: Kind) -> None:
         kept = self.kept[kind]
         if (entry := kept.next_event) is not None:
             kept.reached = entry.version
             kept.lost = True
 
-    @rule(kind=KINDS)
+    @rule(kind=st.sampled_from(KINDS))
     def compact(self, kind: Kind) -> None:
         kept = self.kept[kind]
         kept.oldest = self.version
         kept.history = [each for each in kept.history if kept.reached is not None and each.version > kept.reached]
 
-    @rule(kind=KINDS)
+    @rule(kind=st.sampled_from(KINDS))
     def begin_audit(self, kind: Kind) -> None:
         kept = self.kept[kind]
         if kept.reflector.current:
             kept.reflector.audit.begin()
             kept.audited = {key: found.version for key, found in kept.objects.items()}, str(self.version)
 
-    @rule(kind=KINDS)
+    @rule(kind=st.sampled_from(KINDS))
     def end_audit(self, kind: Kind) -> None:
         kept = self.kept[kind]
         if kept.audited is not None:
@@ -264,14 +301,23 @@ class ReflectorMachine(RuleBasedStateMachine):
         """Go a long way at random, which single steps rarely do."""
         random = Random(seed)
         for _ in range(60):
-            kind = random.choice((Kind.SERVICE, Kind.NAMESPACE))
+            kind = random.choice(KINDS)
             self.act(kind, random)
             self.kept[kind].check()
+            self.check_answers([random.choice(QUESTIONS)])
 
     @invariant()
     def everything_here_was_once_there(self) -> None:
         for kept in getattr(self, "kept", {}).values():
             kept.check()
+
+    @precondition(lambda self: hasattr(self, "kept"))
+    @invariant()
+    def answers_are_of_what_is_here(self) -> None:
+        self.check_answers(QUESTIONS)
+
+    def check_answers(self, questions: Sequence[tuple[str, Rtype]]) -> None:
+        assert told(self.view, questions) == told(View(self.cluster, OPTIONS, list), questions)
 
     @precondition(lambda self: hasattr(self, "kept"))
     @rule()
@@ -293,7 +339,7 @@ class ReflectorMachine(RuleBasedStateMachine):
     def act(self, kind: Kind, random: Random) -> None:
         """Let anything happen, what is ordinary more often."""
         actions: dict[Callable[[], object], int] = {
-            lambda: self.change(kind, [(random.choice(f"ab{GARBLED}"), random.choice((None, "x", "y")))]): 12,
+            lambda: self.change(kind, [(random.choice(f"ab{GARBLED}"), random.choice((None, *CONTENTS)))]): 12,
             lambda: self.go_on(kind, random.randint(1, 4)): 24,
             lambda: self.bookmark(kind): 6,
             lambda: self.repeat(kind, random.randint(1, 3)): 4,
