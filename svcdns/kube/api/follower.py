@@ -16,6 +16,7 @@ from svcdns.kube.api.lines import LineSplitter
 from svcdns.kube.api.measures import Measures
 from svcdns.kube.api.outage import Outage
 from svcdns.kube.api.reflector import FIRST_PAGES, ListRequest, Recovery, Reflector
+from svcdns.kube.api.skips import Skips
 from svcdns.kube.cluster import Cluster
 from svcdns.kube.decode import Page, event_from_json, is_whole, page_from_json, stamps_from_json
 from svcdns.kube.objects import EndpointSlice, Key, Kind, Object
@@ -70,6 +71,7 @@ class Follower:
         self._kind = kind
         self._share = surroundings
         self._reflector = Reflector(kind, surroundings.cluster, surroundings.random)
+        self._skips = Skips(surroundings.clock)
         self._verb = "list"
         self._opened: float | None = None
         self._known = self._turn = surroundings.clock()
@@ -240,10 +242,11 @@ class Follower:
         return recovery
 
     def _report(self, found: Object | Retained | None) -> None:
-        """Name an object that cannot be decoded."""
+        """Count an object that cannot be decoded, and name it unless too many are."""
         if isinstance(found, Retained) and found.fault:
-            log.warning("kubernetes: skipped %s", found.fault)
             self._share.measures.skipped.labels(self._kind.value).value += 1
+            if line := self._skips.describe(found):
+                log.warning("kubernetes: skipped %s", line)
 
     def _count_list(self) -> None:
         cause = self._reflector.cause

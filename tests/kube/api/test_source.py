@@ -356,7 +356,9 @@ async def test_audits_of_what_is_well_find_nothing(api: FakeApi) -> None:
 
 
 @pytest.mark.parametrize("streaming", [True, False])
-async def test_an_object_that_cannot_be_read_loses_nobody_else(api: FakeApi, *, streaming: bool) -> None:
+async def test_an_object_that_cannot_be_read_loses_nobody_else(
+    api: FakeApi, caplog: pytest.LogCaptureFixture, *, streaming: bool
+) -> None:
     api.streaming = streaming
     api.put("services", {**service("bad"), "spec": {"ports": 7}})
     api.put("services", service("good"))
@@ -364,11 +366,13 @@ async def test_an_object_that_cannot_be_read_loses_nobody_else(api: FakeApi, *, 
         await synced(follows)
         assert follows.names() == {"web", "good"}
         await watched(api, "services")
-        api.put("services", {**service("good"), "spec": {"ports": 7}})
+        for _ in range(100):
+            api.put("services", {**service("good"), "spec": {"ports": 7}})
         api.emit("services", event("ADDED", json.dumps({"kind": "Gadget", "metadata": {"name": "x"}}).encode()))
         await current(api, follows)
         assert "good" in follows.names()
-        assert follows.value('svcdns_kubernetes_skipped_objects_total{kind="services"}') == 3
+        assert follows.value('svcdns_kubernetes_skipped_objects_total{kind="services"}') == 102
+        assert len([each for each in caplog.messages if "skipped" in each]) == 3
 
 
 @pytest.mark.parametrize(
