@@ -49,6 +49,7 @@ class Reply:
         octets: The message without its id.
         repeat: How it may be given again.
         write: Writes the same answer, or one as good, without its id; it is neither renewed nor ordered without.
+        behind: About how many octets of memory that takes which the answer is made from again.
 
     Attributes:
         octets: See above.
@@ -61,13 +62,13 @@ class Reply:
 
     __slots__ = ("_renew", "lease", "notes", "octets", "orders", "repeats", "weight")
 
-    def __init__(self, octets: bytes, repeat: Repeat, write: Write | None = None) -> None:
+    def __init__(self, octets: bytes, repeat: Repeat, write: Write | None = None, behind: int = 0) -> None:
         self.octets = octets
         self.lease, renew, again, self.notes = repeat
         self._renew = None if renew is None or write is None else partial(_rewrite, renew, write)
         self.orders = None if again is None or write is None else Orders(octets, again, write)
         self.repeats = 0
-        self.weight = _REPLY_OCTETS + len(octets) * (1 if self.orders is None else 1 + _ORDERS)
+        self.weight = _REPLY_OCTETS + behind + len(octets) * (1 if self.orders is None else 1 + _ORDERS)
 
     def renew(self) -> bool:
         """Begin another lease, and tell whether there was one to be had."""

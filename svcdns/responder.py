@@ -18,7 +18,7 @@ from svcdns.chain import Handler
 from svcdns.dns import edns, wire
 from svcdns.dns.message import Ede, ExtendedError, Listener, Query, Rcode, Response
 from svcdns.dns.name import ROOT, Name, suffixes
-from svcdns.dns.records import CLASS_IN, Rtype
+from svcdns.dns.records import CLASS_IN, Rtype, weigh
 from svcdns.errors import WireError
 from svcdns.net.connections import IDLE
 from svcdns.net.sockets import Answer, Counters
@@ -235,7 +235,8 @@ class Responder:
         written = exchange.write(response)
         repeat = None if exchange.envelope.trailing else response.repeat
         if repeat is not None and len(octets) <= _LONGEST_REMEMBERED and len(written) <= _LONGEST_GIVEN_AGAIN:
-            self._replies.remember(octets, asked, Reply(written[ID_SIZE:], repeat, exchange.write_again))
+            behind = weigh(response.answer + response.additional) if repeat.again or repeat.renew else 0
+            self._replies.remember(octets, asked, Reply(written[ID_SIZE:], repeat, exchange.write_again, behind))
         return written
 
     def _exchange(self, envelope: wire.Envelope, route: Route | None) -> Exchange:

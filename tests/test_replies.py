@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import tracemalloc
 from collections import Counter
 from collections.abc import Callable
 
@@ -15,6 +16,7 @@ from svcdns.chain import Handler, Plugin, chain
 from svcdns.dns.message import ENDED, Lease, Listener, Query, Rcode, Repeat, Response
 from svcdns.dns.name import ROOT, from_text
 from svcdns.dns.records import RRset, Rtype
+from svcdns.kube import view
 from svcdns.kube.cluster import Cluster
 from svcdns.kube.objects import Endpoint, EndpointSlice, Key, Kind, Namespace, Port, Service, pack
 from svcdns.metrics import Metrics
@@ -248,6 +250,38 @@ def test_every_order_of_the_addresses_comes_up() -> None:
     assert min(first.values()) > 400
 
 
+MANY_PORTS = tuple(Port(f"p{number}", "tcp", number) for number in range(1, 101))
+
+
+@pytest.mark.parametrize(
+    ("rtypes", "size"),
+    [((Rtype.ANY,), 250), ((Rtype.SRV, Rtype.TXT), 250), ((Rtype.A,), 1000)],
+    ids=["any", "denials", "addresses"],
+)
+async def test_large_answers_take_no_more_memory_than_there_is_for_them(
+    rtypes: tuple[Rtype, ...], size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replies, "OCTETS", 2**18)
+    monkeypatch.setattr(view, "PRESENT_OCTETS", 2**18)
+    cluster = synced_cluster()
+    cluster.put(Kind.SERVICE, Service(KEYS[0], "", (), headless=True, external_name="", ports=MANY_PORTS))
+    crowd = pack([Endpoint(bytes((10, 1, number // 250, number % 250)), "", "") for number in range(size)])
+    cluster.put(Kind.ENDPOINT_SLICE, EndpointSlice(KEYS[0], "", "web", MANY_PORTS, crowd))
+    kubernetes = kubernetes_over(cluster)
+    plugins = [*set_up("loadbalance", "loadbalance", environment()), kubernetes]
+    responder = serve(chain(plugins, refuse), None, kubernetes.refresh)
+    held = 0
+    tracemalloc.start()
+    try:
+        for port in MANY_PORTS:
+            for rtype in rtypes:
+                ask(responder, message(f"_{port.name}._tcp.{WEB}", rtype=rtype))
+            held = max(held, tracemalloc.get_traced_memory()[0])
+    finally:
+        tracemalloc.stop()
+    assert held < 3 * 2**18
+
+
 # --- against a chain that is asked each time -------------------------------------------------------------------------
 
 KEYS = [("default", "web"), ("default", "db"), ("prod", "web")]
@@ -286,6 +320,15 @@ questions = st.tuples(
 )
 
 
+def synced_cluster() -> Cluster:
+    cluster = Cluster([Kind.SERVICE, Kind.ENDPOINT_SLICE, Kind.NAMESPACE], lambda: 0)
+    for kind in list(cluster.pending):
+        cluster.swap(kind, cluster.store(kind))
+    for namespace in ("default", "prod"):
+        cluster.put(Kind.NAMESPACE, Namespace(("", namespace), ""))
+    return cluster
+
+
 def kubernetes_over(cluster: Cluster) -> Kubernetes:
     async def stay() -> None: ...
 
@@ -314,11 +357,7 @@ def told(answer: bytes) -> tuple[object, ...]:
 @settings(deadline=None)
 @given(st.lists(st.one_of(cluster_changes, questions, questions), min_size=5, max_size=40))
 async def test_it_answers_as_a_chain_that_is_asked_each_time(steps: list[object]) -> None:
-    cluster = Cluster([Kind.SERVICE, Kind.ENDPOINT_SLICE, Kind.NAMESPACE], lambda: 0)
-    for kind in list(cluster.pending):
-        cluster.swap(kind, cluster.store(kind))
-    for namespace in ("default", "prod"):
-        cluster.put(Kind.NAMESPACE, Namespace(("", namespace), ""))
+    cluster = synced_cluster()
     kubernetes, metrics = kubernetes_over(cluster), Metrics()
     lent = environment(metrics=metrics)
     others = [*set_up("prometheus", "prometheus", lent), *set_up("loadbalance", "loadbalance", lent)]

@@ -6,7 +6,7 @@ Record data are wire octets with names uncompressed and lower case, as they stan
 Source: RFC 1035 section 3.2, RFC 2181 section 5, RFC 2782, RFC 3596.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from enum import IntEnum
 from struct import Struct
 from typing import final
@@ -33,6 +33,8 @@ _BEFORE_RDATA = len(OWNER_POINTER) + FIXED.size
 _SRV = Struct("!HHH")
 _SOA = Struct("!IIIII")
 _MINIMUM = 4  # octets of the last field of an SOA record
+_RRSET_OCTETS = 300
+_RECORD_OCTETS = 60
 _CHARACTER_STRING = 255
 
 
@@ -190,6 +192,11 @@ class RRset:
 
     def __repr__(self) -> str:
         return f"RRset({self.owner!r}, {type_to_text(self.rtype)}, {self.ttl}, {self.rdatas!r})"
+
+
+def weigh(rrsets: Iterable[RRset]) -> int:
+    """Return about how many octets of memory *rrsets* take."""
+    return sum(_RRSET_OCTETS + len(rrset.rdatas) * _RECORD_OCTETS + 2 * len(rrset.octets) for rrset in rrsets)
 
 
 def record(owner: bytes, rtype: int, ttl: int, rdata: bytes) -> bytes:

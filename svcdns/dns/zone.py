@@ -50,9 +50,13 @@ class Node:
         return made
 
     def smallest(self) -> Records | None:
-        """Return the records that take the fewest octets, without additional ones: the answer to ANY (RFC 8482)."""
-        made = [records.rrset for rtype in list(self._parts) if (records := self.get(rtype)) is not None]
-        return Records(min(made, key=lambda rrset: len(rrset.octets))) if made else None
+        """Return the records that take the fewest octets, without additional ones: the answer to ANY (RFC 8482).
+
+        The others, which nobody asked for, are not kept.
+        """
+        made = (part if isinstance(part, Records) else part() for part in self._parts.values())
+        rrsets = [records.rrset for records in made if records is not None]
+        return Records(min(rrsets, key=lambda rrset: len(rrset.octets))) if rrsets else None
 
 
 EMPTY = Node({})

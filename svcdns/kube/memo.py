@@ -6,14 +6,13 @@ from typing import NamedTuple
 
 from svcdns.dns.message import ENDED, Lease, Response
 from svcdns.dns.name import Name
-from svcdns.dns.records import RRset
+from svcdns.dns.records import RRset, weigh
 from svcdns.dns.zone import Node
 from svcdns.kube.objects import Key
 
 _ENTRY_OCTETS = 1500
 _ABSENT_OCTETS = 700
-_RRSET_OCTETS = 300
-_RECORD_OCTETS = 60
+_ANSWER_OCTETS = 300
 
 
 class Chase(NamedTuple):
@@ -111,7 +110,4 @@ class Memo:
 
 def _weigh(answer: Response | Chase) -> int:
     """Return about how many octets of memory *answer* takes."""
-    rrsets = answer.links if isinstance(answer, Chase) else (*answer.answer, *answer.additional)
-    return _RRSET_OCTETS + sum(
-        _RRSET_OCTETS + len(rrset.rdatas) * _RECORD_OCTETS + 2 * len(rrset.octets) for rrset in rrsets
-    )
+    return _ANSWER_OCTETS + weigh(answer.links if isinstance(answer, Chase) else answer.answer + answer.additional)

@@ -137,15 +137,19 @@ class View:
     def _lend(self, denial: Response, entry: Entry) -> Response:
         """Let a denial be renewed as long as what *entry* says holds good."""
         if entry.denial is None or entry.denial[0] is not self._lease:
-            entry.denial = self._lease, denial.repeatable(Repeat(self._lease, partial(self._renew, entry)))
+            renew = partial(self._renew, entry.lease, entry.zone, exists=entry.node is not None)
+            entry.denial = self._lease, denial.repeatable(Repeat(self._lease, renew))
         return entry.denial[1]
 
-    def _renew(self, entry: Entry) -> Response | None:
-        """Return the denial of the zone's current version."""
-        if entry.lease.until == ENDED:
+    def _renew(self, lease: Lease, apex: Name, *, exists: bool) -> Response | None:
+        """Return the denial of the zone's current version, while *lease* lasts.
+
+        It gets no entry: who keeps the denial would keep that as well, with all records that were made of it.
+        """
+        if lease.until == ENDED:
             return None
-        zone = self._zone(entry.zone)
-        return zone.nxdomain if entry.node is None else zone.nodata
+        zone = self._zone(apex)
+        return zone.nodata if exists else zone.nxdomain
 
     def _follow(self, alias: RRset, rtype: int, zone: Zone) -> Response | Chase:
         """Follow CNAMEs through a zone. A loop ends the chain, and so does what comes after too many links.
