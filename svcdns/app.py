@@ -108,8 +108,9 @@ class App:
         )
 
     def addresses(self) -> list[tuple[str, int]]:
-        """Return the addresses and ports that queries are answered at."""
-        return [address for listeners in self._listeners.values() for address in listeners.addresses]
+        """Return the addresses and ports that queries are answered at, without those that a reload is closing."""
+        routes = self._assembly.routes
+        return [each for endpoint, held in self._listeners.items() if endpoint in routes for each in held.addresses]
 
     def site_ports(self) -> dict[str, int]:
         """Return the ports of the HTTP side ports, by their addresses as written."""

@@ -44,6 +44,8 @@ COREFILE = """
 MARK = "mark.test {\n}\n"
 """A block whose zone is REFUSED; without it, the upstream has an answer."""
 
+BOUND = ".:0 {{\n    bind {}\n    errors\n}}\n"
+
 RELOADS = 50
 
 
@@ -214,6 +216,23 @@ async def test_a_block_can_be_bound_and_unbound_while_it_serves(first: str) -> N
         await server.until(is_bound)
         assert await rcode(WEB_NAME, port) == "REFUSED"
         assert (await server.http("/health")).status == 200
+
+
+async def test_addresses_that_are_given_up_are_none_of_its_own_from_the_swap_on() -> None:
+    async with serving(BOUND.format("127.0.0.1")) as server:
+        seen: list[set[str]] = []
+
+        async def look() -> None:
+            while True:
+                seen.append({address for address, _ in server.app.addresses()})
+                await asyncio.sleep(0)
+
+        looking = asyncio.create_task(look())
+        server.write("Corefile", BOUND.format("127.0.0.2"))
+        server.app.reload()
+        await server.until(lambda: asyncio.sleep(0, {"127.0.0.2"} in seen))
+        looking.cancel()
+    assert {frozenset(each) for each in seen} == {frozenset({"127.0.0.1"}), frozenset({"127.0.0.2"})}
 
 
 async def test_what_was_cached_and_read_lives_on() -> None:
