@@ -97,6 +97,8 @@ class FakeUpstream(asyncio.DatagramProtocol):
         host: As given.
         port: The port that it listens at.
         udp: Its UDP socket.
+        helpful: As given; may be changed.
+        loss: As given; may be changed.
         connections: How many TCP connections were made.
         quiet: Set once a connection was closed.
     """
@@ -123,7 +125,7 @@ class FakeUpstream(asyncio.DatagramProtocol):
         self._edns = edns
         self.loss = loss
         self._delay = delay
-        self._helpful = helpful
+        self.helpful = helpful
         self._chance = random.Random(5452)
         self._answers = answers
         self.host = host
@@ -199,7 +201,7 @@ class FakeUpstream(asyncio.DatagramProtocol):
             query.question[0].name = dns.name.from_text(query.question[0].name.to_text().lower())
         label, _, argument = query.question[0].name.to_text().partition(".")[0].lower().partition("-")
         behave = getattr(self, f"_do_{label}", None)
-        if behave is None or self._helpful:
+        if behave is None or self.helpful:
             reply(self._answers(query).to_wire())
         elif label == "forged":
             self._do_forged(query, reply, argument, transport, address)

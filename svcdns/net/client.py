@@ -7,7 +7,6 @@ TCP instead of being repeated, for somebody may be guessing. Questions cost no t
 Source: RFC 5452 section 9, RFC 5625 section 4, RFC 6891 section 7, RFC 7766 section 5, RFC 9520 section 3.1.
 """
 
-import asyncio
 import math
 import socket
 from typing import Protocol
@@ -64,9 +63,9 @@ class Exchange:
     """
 
     __slots__ = (
-        "_asked", "_asker", "_bare", "_deadline", "_failure", "_first", "_folded", "_last", "_missed", "_next",
-        "_patience", "_query", "_rejected", "_repeat_at", "_sent", "_socket", "_stream_at", "_streamed", "_suspicious",
-        "begun", "health", "over", "upstream",
+        "_asked", "_asker", "_bare", "_deadline", "_failure", "_first", "_folded", "_last", "_lifetime", "_missed",
+        "_next", "_patience", "_query", "_rejected", "_repeat_at", "_sent", "_socket", "_stream_after", "_stream_at",
+        "_streamed", "_suspicious", "_tries", "begun", "health", "over", "upstream",
     )  # fmt: skip
 
     def __init__(
@@ -85,16 +84,19 @@ class Exchange:
         self.over = False
         self._asker = asker
         self._query = query
+        self._lifetime = lifetime
         self._deadline = now + lifetime
         self._patience = now + patience
-        self._stream_at = now if self.health.stream else now + stream_after
+        self._stream_after = 0.0 if self.health.stream else stream_after
+        self._stream_at = now + self._stream_after
         self._first = self._last = self._repeat_at = now
         self._next = math.inf
         self._sent = self._rejected = 0
+        self._tries = TRIES
         self._missed = self._suspicious = self._folded = self._bare = False
         self._socket: socket.socket | None = None
         self._asked: Asked | None = None
-        self._streamed: Asked | None = None
+        self._streamed: list[Asked] = []
         self._failure: Exception | None = None
 
     def start(self) -> None:
@@ -106,6 +108,19 @@ class Exchange:
         else:
             self._ask_datagram()
 
+    def ask_again(self) -> None:
+        """Wait anew, and send one more packet if there is none to come, since somebody wants the answer only now.
+
+        It is the same packet from the same port: another would be one more for a forger to hit. TCP has its turn anew.
+        """
+        now = self.upstream.poller.clock()
+        self._deadline = now + self._lifetime
+        self._stream_at = now + self._stream_after
+        if self._socket is not None and self._sent >= self._tries and not self._suspicious:
+            self._tries = self._sent + 1
+            self._repeat_at = now
+        self._wait()
+
     def close(self) -> None:
         """Stop; the asker hears no more."""
         if self.over:
@@ -113,13 +128,11 @@ class Exchange:
         self.over = True
         self.upstream.poller.asking -= 1
         self._close_socket()
-        if self._streamed is not None:
-            self.upstream.pool.forget(self._streamed)
-            self._streamed = None
+        self._forget_streamed()
 
     def receive(self, asked: Asked, octets: bytes) -> None:
         """Take what came over a connection: nobody can forge that, so it is believed or the end."""
-        self._streamed = None
+        self._streamed.remove(asked)
         self.upstream.streams.note_answer()
         likeness = compare(asked, octets)
         if likeness is Likeness.FOLDED:
@@ -138,9 +151,14 @@ class Exchange:
         except WireError as error:
             self._fail(str(error))
 
-    def lose(self, asked: Asked, error: Exception) -> None:  # noqa: ARG002 - one question of this kind at a time
-        """Go on over UDP, where that is still possible, without a connection."""
-        self._streamed = None
+    def lose(self, asked: Asked, error: Exception) -> None:
+        """Go on over UDP, where that is still possible, once there is no connection any more."""
+        self._streamed.remove(asked)
+        if not self._streamed:
+            self._end_streams(error)
+
+    def _end_streams(self, error: Exception) -> None:
+        """Give up TCP; the same over UDP, without mixing for who folds letters, may still bring the answer."""
         self._blame(error)
         if self._folded:
             self._folded = self._suspicious = False
@@ -171,7 +189,7 @@ class Exchange:
         self._last = now = self.upstream.poller.clock()
         if not self._sent:
             self._first = now
-        self._repeat_at = now + self.upstream.round_trip.timeout * float(1 << self._sent)
+        self._repeat_at = now + self.upstream.round_trip.timeout * float(1 << min(self._sent, TRIES))
         self._sent += 1
         try:
             self._socket.send(octets)
@@ -209,7 +227,7 @@ class Exchange:
             self._learn()
             self._close_socket()
             self.health = self.upstream.streams
-            self._ask_stream()
+            self._need_stream()
             return
         try:
             answer = decode_response(asked, octets)
@@ -236,7 +254,7 @@ class Exchange:
         self._suspicious |= close
         if self._rejected == MOST_REJECTED:
             self._close_socket()
-            self._ask_stream()
+            self._need_stream()
 
     def _take(self, asked: Asked, answer: Answer) -> None:
         """Give the answer to the asker, unless it only says that EDNS is not known (RFC 6891 section 7)."""
@@ -260,18 +278,27 @@ class Exchange:
             self._close_socket()
             self._ask_datagram()
 
+    def _need_stream(self) -> None:
+        """Ask over a connection, unless that is under way."""
+        if not self._streamed:
+            self._ask_stream()
+
     def _ask_stream(self) -> None:
-        """Ask over a connection, once at a time."""
-        self._stream_at = self._deadline
-        if self._streamed is not None:
-            return
+        """Ask over a connection."""
+        self._stream_at = math.inf
         pool = self.upstream.pool
         try:
-            self._streamed = pool.ask(lambda: self.upstream.encode(self._query, opt=not self._bare), self)
+            asked = pool.ask(lambda: self.upstream.encode(self._query, opt=not self._bare), self)
         except OSError as error:
-            self._blame(error)
-            if self._socket is None:
-                self._fail(_describe(error))
+            if not self._streamed:
+                self._end_streams(error)
+        else:
+            self._streamed.append(asked)
+
+    def _forget_streamed(self) -> None:
+        for asked in self._streamed:
+            self.upstream.pool.forget(asked)
+        self._streamed.clear()
 
     def _wait(self) -> None:
         """Have `_wake` called when something is due next, if that is earlier than it is called anyway."""
@@ -299,7 +326,7 @@ class Exchange:
         if self._socket is not None and self._asked is not None and now >= self._repeat_at:
             if self._suspicious:
                 self._ask_safely(now)
-            elif self._sent < TRIES:
+            elif self._sent < self._tries:
                 self._repeat(self._asked)
             else:
                 self._repeat_at = self._deadline
@@ -313,12 +340,12 @@ class Exchange:
 
     def _ask_safely(self, now: float) -> None:
         """Ask over TCP instead of again over UDP; who folds letters and does not take TCP is asked without mixing."""
-        if self._streamed is None:
+        if not self._streamed:
             self._repeat_at = now + _STREAM_PATIENCE if self._folded else self._deadline
             self._ask_stream()
             return
-        self.upstream.pool.forget(self._streamed)
-        self.lose(self._streamed, TimeoutError("it does not answer over TCP"))
+        self._forget_streamed()
+        self._end_streams(TimeoutError("it does not answer over TCP"))
 
     def _repeat(self, asked: Asked) -> None:
         """Send the same again; the last time without OPT, since some drop what they do not know, where it may be that.
@@ -332,7 +359,7 @@ class Exchange:
         """Give up UDP, which the network refuses; a connection may still bring the answer."""
         self._blame(error)
         self._close_socket()
-        if self._streamed is None:
+        if not self._streamed:
             self._fail(_describe(error))
 
     def _close_socket(self) -> None:
@@ -357,44 +384,3 @@ class Exchange:
 def _describe(error: Exception) -> str:
     """Say what the network said, without the numbers that Python puts before it."""
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
-
-
-class _Answer:
-    """An asker that waits in a task."""
-
-    def __init__(self) -> None:
-        self.future: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
-
-    def hear(self, exchange: Exchange, response: Response) -> None:  # noqa: ARG002 - there is one
-        if not self.future.done():
-            self.future.set_result(response)
-
-    def fail(self, exchange: Exchange, error: UpstreamError) -> None:  # noqa: ARG002 - as above
-        if not self.future.done():
-            self.future.set_exception(error)
-
-    def miss(self, exchange: Exchange) -> None:
-        """Wait on."""
-
-
-async def ask(upstream: Upstream, query: Query, patience: float, *, stream_after: float | None = None) -> Response:
-    """Ask one upstream one question.
-
-    Args:
-        upstream: Whom to ask.
-        query: What to ask.
-        patience: How long to wait for the answer, in seconds.
-        stream_after: Seconds until TCP is asked where UDP brings nothing; 0 leaves UDP out. By default a part of
-            *patience*.
-
-    Raises:
-        UpstreamError: There was no answer within *patience* seconds.
-    """
-    answer = _Answer()
-    after = STREAM_SHARE * patience if stream_after is None else stream_after
-    exchange = Exchange(upstream, query, answer, patience=patience, stream_after=after, lifetime=patience)
-    exchange.start()
-    try:
-        return await answer.future
-    finally:
-        exchange.close()

@@ -35,7 +35,7 @@ from svcdns.dns.message import Query, Rcode, Response
 from svcdns.dns.name import Name, join
 from svcdns.dns.records import Rtype
 from svcdns.errors import UpstreamError
-from svcdns.net.client import ask
+from svcdns.net.asking import ask
 from svcdns.net.upstream import Upstream
 
 PATIENCE = 2.0

@@ -16,7 +16,8 @@ from svcdns.dns.name import from_text
 from svcdns.dns.reader import MAX_RECORDS
 from svcdns.dns.records import Rtype
 from svcdns.errors import UpstreamError
-from svcdns.net.client import MOST_REJECTED, ask
+from svcdns.net.asking import ask
+from svcdns.net.client import MOST_REJECTED
 from svcdns.net.upstream import Upstream
 from tests.fake_upstream import FORGERIES, FakeUpstream, answer
 from tests.net.asking import asking

@@ -12,7 +12,7 @@ from svcdns.dns.name import from_text
 from svcdns.dns.records import Rtype
 from svcdns.errors import UpstreamError
 from svcdns.metrics import Counter
-from svcdns.net.client import ask
+from svcdns.net.asking import ask
 from svcdns.net.poller import Poller
 from svcdns.net.pool import MOST_CONNECTIONS, Keeping, Route
 from svcdns.net.upstream import Counters, Upstream

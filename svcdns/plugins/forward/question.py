@@ -1,14 +1,15 @@
 """One question in flight: put to one upstream after another until one answers, for all who ask the same meanwhile.
 
 Each asker waits for as long as it may; the question itself goes on for a while when all have left, since a late answer
-is worth keeping.
+is worth keeping. It is put in rounds: whoever joins when the last round has been silent for a while gets another, so
+that nobody has to share in an outage that is over.
 
 Source: RFC 5452 section 5, RFC 8914 section 4, RFC 9520 section 3.
 """
 
 import math
 from asyncio import Future, get_running_loop
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import Protocol
 
@@ -33,7 +34,7 @@ AT_ONCE = 64
 """How many who asked the same are answered in one turn of the event loop, so that others have theirs, too."""
 
 FIRST_LOOK = 0.1
-"""When deadlines are first looked at, in seconds."""
+"""When deadlines are first looked at, in seconds; who joins a round within this time shares it."""
 
 
 Keep = Callable[[Query, Response], None]
@@ -52,6 +53,9 @@ class Terms(Protocol):
     budget: float
     patience: float
     failover: frozenset[int]
+
+    def choose(self, *, stream: bool) -> Sequence[Upstream] | str:
+        """Return the upstreams to ask in their order, or why there is none."""
 
     def note(self, upstream: Upstream, response: Response, seconds: float) -> None:
         """Count an answer."""
@@ -74,13 +78,13 @@ class Question:
         key: What makes another's question equal.
         terms: On which terms it is put.
         poller: Its clock and timers.
-        upstreams: Whom to ask, in this order.
+        upstreams: Whom to ask first, in this order.
         stream: Whether UDP is left out.
     """
 
     __slots__ = (
-        "_askers", "_begun", "_exchanges", "_failure", "_late", "_next_look", "_poller", "_refusal", "_stream",
-        "_terms", "_upstreams", "key", "query", "response",
+        "_again_at", "_askers", "_begun", "_exchanges", "_failure", "_late", "_next_look", "_poller", "_refusal",
+        "_stream", "_terms", "_upstreams", "key", "query", "response",
     )  # fmt: skip
 
     def __init__(
@@ -89,7 +93,7 @@ class Question:
         key: tuple[object, ...],
         terms: Terms,
         poller: Poller,
-        upstreams: Iterator[Upstream],
+        upstreams: Sequence[Upstream],
         *,
         stream: bool,
     ) -> None:
@@ -97,12 +101,12 @@ class Question:
         self.key = key
         self.response: Response | None = None
         self._terms = terms
-        self._upstreams = upstreams
+        self._upstreams = iter(upstreams)
         self._stream = stream
         self._poller = poller
         self._begun = poller.clock()
         self._askers: list[tuple[float, Future[Response]]] = []
-        self._next_look = math.inf
+        self._next_look = self._again_at = math.inf
         self._exchanges: list[Exchange] = []
         self._refusal: Response | None = None
         self._failure: UpstreamError | None = None
@@ -118,8 +122,11 @@ class Question:
         Most questions are answered at once, so deadlines are looked at only after a while: timers would keep every
         question in memory until they are due.
         """
+        now = self._poller.clock()
+        if now - self._begun > FIRST_LOOK:
+            self._again_at = max(now, self._begun + self._terms.patience)
         self._askers.append((deadline, asker))
-        self._look_at(min(deadline, self._poller.clock() + FIRST_LOOK))
+        self._look_at(min(deadline, now + FIRST_LOOK, self._again_at))
 
     def abandon(self) -> None:
         """Give up."""
@@ -165,10 +172,27 @@ class Question:
             self._late = True
             self._askers = [each for each in self._askers if each[0] > now]
             _answer(iter(due), self._verdict())
-        if self._askers:
-            self._look_at(min(deadline for deadline, _ in self._askers))
-        else:
+        if not self._askers:
             self._terms.note_abandoned(self)
+        elif self._again_at <= now:
+            self._begin_again(now)
+        if self._askers:
+            self._look_at(min(self._again_at, *(deadline for deadline, _ in self._askers)))
+
+    def _begin_again(self, now: float) -> None:
+        """Begin another round: ask those once more who are silent, and after them all others."""
+        self._begun, self._again_at = now, math.inf
+        for exchange in list(self._exchanges):
+            if now - exchange.begun < self._terms.budget + LATE:
+                exchange.ask_again()
+            else:
+                exchange.close()
+                self._exchanges.remove(exchange)
+        silent = {exchange.upstream for exchange in self._exchanges}
+        chosen = self._terms.choose(stream=self._stream)
+        self._upstreams = iter([] if isinstance(chosen, str) else [each for each in chosen if each not in silent])
+        if not (silent and self._poller.full):
+            self._go_on()
 
     def _go_on(self) -> None:
         """Ask the next upstream; where none is left and none may still answer, that is the end."""

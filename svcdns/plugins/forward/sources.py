@@ -10,7 +10,7 @@ from svcdns.corefile import Directive
 from svcdns.dns.message import Query, Rcode, Response
 from svcdns.dns.records import Rtype
 from svcdns.errors import UpstreamError
-from svcdns.net.client import ask
+from svcdns.net.asking import ask
 from svcdns.net.resolvconf import PORT, ResolvConf
 from svcdns.net.upstream import Upstream
 from svcdns.plugins.forward.config import Address, Destination, File, Host

@@ -10,7 +10,7 @@ from svcdns.dns.name import ROOT, Name, is_within
 from svcdns.dns.records import Rtype
 from svcdns.errors import UpstreamError
 from svcdns.metrics import TIME_BUCKETS, Histogram
-from svcdns.net.client import ask
+from svcdns.net.asking import ask
 from svcdns.net.upstream import Health, Upstream
 from svcdns.plugins.forward.config import Settings
 from svcdns.plugins.forward.policy import POLICIES
@@ -111,6 +111,24 @@ class Stanza:
             self._waiting -= 1
             self._upstreams.waiting -= 1
 
+    def choose(self, *, stream: bool) -> Sequence[Upstream] | str:
+        """Return the upstreams to ask in their order, or why there is none."""
+        settings = self._settings
+        current = self.roster.current
+        usable = [upstream for upstream in current if not upstream.looping]
+        if not usable:
+            return f"{current[0].label} leads back here" if current else "no upstream is known"
+        up = [upstream for upstream in usable if not self._is_down(_health(upstream, stream=stream))]
+        if not up:
+            self._broken.value += 1
+            if settings.failfast_all_unhealthy_upstreams:
+                return "all upstreams are down"
+            up = usable
+        ordered = self._order(up)
+        if len(ordered) > 1:
+            ordered = sorted(ordered, key=lambda upstream: _health(upstream, stream=stream).suspect)
+        return ordered[: settings.attempts] if settings.attempts else ordered
+
     def note(self, upstream: Upstream, response: Response, seconds: float) -> None:
         """Count an answer."""
         key = (upstream.label, response.rcode)
@@ -182,35 +200,17 @@ class Stanza:
 
     def _begin(self, query: Query, key: tuple[object, ...], *, stream: bool) -> Question | Response:
         """Put a question that nobody waits for yet, unless there is nobody to put it to."""
-        upstreams = self._choose(stream=stream)
+        upstreams = self.choose(stream=stream)
         if isinstance(upstreams, str):
             return _unable(upstreams)
         if not self._upstreams.make_room():
             return _unable(_TOO_MANY, Ede.OTHER)
         if not query.rd:
             query = query._replace(rd=True)  # or what a server happens to have cached would pass for all there is
-        question = Question(query, key, self, self._upstreams.poller, iter(upstreams), stream=stream)
+        question = Question(query, key, self, self._upstreams.poller, upstreams, stream=stream)
         self._questions[key] = question
         question.begin()
         return question
-
-    def _choose(self, *, stream: bool) -> Sequence[Upstream] | str:
-        """Return the upstreams to ask in their order, or why there is none."""
-        settings = self._settings
-        current = self.roster.current
-        usable = [upstream for upstream in current if not upstream.looping]
-        if not usable:
-            return f"{current[0].label} leads back here" if current else "no upstream is known"
-        up = [upstream for upstream in usable if not self._is_down(_health(upstream, stream=stream))]
-        if not up:
-            self._broken.value += 1
-            if settings.failfast_all_unhealthy_upstreams:
-                return "all upstreams are down"
-            up = usable
-        ordered = self._order(up)
-        if len(ordered) > 1:
-            ordered = sorted(ordered, key=lambda upstream: _health(upstream, stream=stream).suspect)
-        return ordered[: settings.attempts] if settings.attempts else ordered
 
     def _is_down(self, health: Health) -> bool:
         return 0 < self._settings.max_fails < health.failed_probes

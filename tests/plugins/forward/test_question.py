@@ -12,7 +12,8 @@ import pytest
 from svcdns.dns.message import Ede, Rcode
 from svcdns.dns.name import from_text
 from svcdns.errors import UpstreamError
-from svcdns.net.client import Exchange
+from svcdns.net.client import TRIES, Exchange
+from svcdns.plugins.forward import question, stanza
 from svcdns.plugins.forward.question import Question
 from tests.fake_upstream import GOOD, FakeUpstream, answer, fake_upstream
 from tests.plugins.forward.forwarding import addresses, forwarding, to, until
@@ -128,13 +129,14 @@ async def test_an_answer_in_time_is_given_and_not_kept() -> None:
         assert forward.kept == []
 
 
-@pytest.mark.parametrize("count", [100, 10_000])
-async def test_equal_questions_at_once_are_one_to_the_upstream(count: int) -> None:
+@pytest.mark.parametrize("share", [0.01, 1.0])
+async def test_equal_questions_at_once_are_one_to_the_upstream(share: float) -> None:
     fake = FakeUpstream(delay=0.015)
-    async with fake_upstream(fake), forwarding(f"forward . 127.0.0.1:{fake.port}") as forward:
+    async with fake_upstream(fake), forwarding(to(fake, "read_timeout 60s")) as forward:
+        count = int(share * forward.plugin.upstreams()[0].poller.limit)
         responses = await asyncio.gather(*(forward.ask(f"www.{NAME}") for _ in range(count)))
         assert {tuple(addresses(response)) for response in responses} == {(GOOD,)}
-        assert len({seen.port for seen in fake.seen if seen.transport == "udp"}) == 1
+        assert len({seen.port for seen in fake.named("www")}) == 1
 
 
 async def turns(awaitables: Iterable[Awaitable[object]]) -> set[int]:
@@ -176,11 +178,49 @@ async def test_questions_that_differ_in_what_upstreams_see_are_not_equal() -> No
 async def test_each_asker_has_a_deadline_of_its_own() -> None:
     async with fake_upstream() as fake, forwarding(f"forward . 127.0.0.1:{fake.port}") as forward:
         first = asyncio.ensure_future(forward.ask(f"slow-2200.{NAME}"))
-        await fake.wait_for(1)
-        await asyncio.sleep(0.7)
+        await until(lambda: any(seen.transport == "tcp" for seen in fake.seen))
         second = await forward.ask(f"slow-2200.{NAME}")
         assert (await first).rcode == Rcode.SERVFAIL
         assert addresses(second) == [GOOD]
+
+
+@pytest.mark.parametrize("force", ["", "force_tcp"], ids=["udp", "tcp"])
+async def test_whoever_asks_after_an_outage_has_no_part_in_it(monkeypatch: pytest.MonkeyPatch, force: str) -> None:
+    monkeypatch.setattr(stanza, "BUDGET", 0.3)
+    monkeypatch.setattr(question, "LATE", 0.5)
+    fake = FakeUpstream(loss=1.0, tcp=bool(force))
+    async with fake_upstream(fake), forwarding(to(fake, "max_fails 0", force)) as forward:
+        (upstream,) = forward.plugin.upstreams()
+        for _ in range(5):
+            assert (await forward.ask("blackhole." + NAME)).rcode == Rcode.SERVFAIL
+            assert upstream.poller.asking == 1
+        fake.loss, fake.helpful = 0.0, True
+        assert addresses(await forward.ask("blackhole." + NAME)) == [GOOD]
+
+
+async def test_whoever_joins_a_question_has_a_packet_of_its_own() -> None:
+    fake = FakeUpstream(loss=1.0, tcp=False)
+    async with fake_upstream(fake), forwarding(to(fake, "max_fails 0")) as forward:
+        first = asyncio.ensure_future(forward.ask(f"www.{NAME}"))
+        await fake.wait_for(TRIES)
+        others = [asyncio.ensure_future(forward.ask(f"www.{NAME}")) for _ in range(100)]
+        await asyncio.sleep(0)
+        fake.loss = 0.0
+        assert {tuple(addresses(response)) for response in await asyncio.gather(first, *others)} == {(GOOD,)}
+        assert len(fake.seen) == TRIES + 1
+        assert len({(seen.port, seen.message.id, seen.name) for seen in fake.seen}) == 1
+
+
+async def test_whoever_joins_a_question_has_it_put_to_all_upstreams() -> None:
+    text = "forward . 127.0.0.1:{} 127.0.0.1:{} {{\n policy sequential\n}}"
+    bad, mute = FakeUpstream(), FakeUpstream(loss=1.0, tcp=False)
+    async with fake_upstream(bad), fake_upstream(mute), forwarding(text.format(bad.port, mute.port)) as forward:
+        first = asyncio.ensure_future(forward.ask(f"rcode-REFUSED.{NAME}"))
+        await mute.wait_for(TRIES)
+        assert len(bad.seen) == 1
+        bad.helpful = True
+        second = await forward.ask(f"rcode-REFUSED.{NAME}")
+        assert [addresses(response) for response in (await first, second)] == [[GOOD], [GOOD]]
 
 
 @pytest.mark.parametrize(("tcp", "label"), [(False, "www"), (True, "rcode-REFUSED"), (True, "truncated-closed")])
