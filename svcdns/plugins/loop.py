@@ -39,7 +39,10 @@ from svcdns.net.asking import ask
 from svcdns.net.upstream import Upstream
 
 PATIENCE = 2.0
-"""How long an upstream has to answer, in seconds; also how often upstreams are looked at."""
+"""How long an upstream has to answer, in seconds."""
+
+INTERVAL = 2.0
+"""How long until it is looked again which upstreams are to be asked, in seconds."""
 
 MOST_TRIES = 15
 """How often an upstream is asked that gives no answer."""
@@ -109,7 +112,7 @@ class Loop(Plugin):
                 again[upstream] = self._clock() + PAUSE if upstream.looping else now
                 tries[upstream] = 0 if settled else MOST_TRIES if upstream.looping else tries[upstream] - 1
             again = {upstream: again[upstream] for upstream in upstreams if upstream in again}
-            await asyncio.sleep(PATIENCE)
+            await asyncio.sleep(INTERVAL)
 
     async def _test(self, upstream: Upstream) -> bool:
         """Ask an upstream once, and tell whether it is now known not to loop."""

@@ -1,7 +1,7 @@
 """Upstreams that lead back to us."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
@@ -30,19 +30,32 @@ class Mirror(FakeUpstream):
         super()._respond(*taken)  # type: ignore[arg-type]
 
 
+class Looks:
+    """Upstreams that are looked at, and how often they were."""
+
+    def __init__(self, forward: Forward) -> None:
+        self.count = 0
+        self._forward = forward
+
+    def upstreams(self) -> Sequence[Upstream]:
+        self.count += 1
+        return self._forward.upstreams()
+
+
 @asynccontextmanager
-async def looking(fake: Mirror, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[list[Plugin], Upstream]]:
+async def looking(fake: Mirror, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[list[Plugin], Looks, Upstream]]:
     """Have `loop` and `forward` at work before *fake*."""
-    monkeypatch.setattr(loop, "PATIENCE", 0.01)
+    monkeypatch.setattr(loop, "INTERVAL", 0.01)
     monkeypatch.setattr(loop, "PAUSE", 0.01)
     lent = environment(zones=(from_text("example."),))
     plugins = [*set_up("loop", "loop", lent), *set_up(to(fake), "forward", lent)]
     assert isinstance(lent.find, Found)
-    lent.find.plugins += plugins
     assert isinstance(plugins[1], Forward)
-    (upstream,) = plugins[1].upstreams()
+    looks = Looks(plugins[1])
+    lent.find.plugins.append(looks)
+    (upstream,) = looks.upstreams()
     async with running(lent, plugins):
-        yield plugins, upstream
+        yield plugins, looks, upstream
 
 
 async def test_an_upstream_that_leads_back_is_left_alone_until_it_does_not(
@@ -50,7 +63,7 @@ async def test_an_upstream_that_leads_back_is_left_alone_until_it_does_not(
 ) -> None:
     caplog.set_level("INFO")
     fake = Mirror()
-    async with fake_upstream(fake), looking(fake, monkeypatch) as (plugins, upstream):
+    async with fake_upstream(fake), looking(fake, monkeypatch) as (plugins, _, upstream):
         handler = chain(plugins, refuse)
         tasks = []
 
@@ -76,9 +89,8 @@ async def test_an_upstream_that_does_not_is_asked_once_for_a_name_in_the_zone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     fake = Mirror()
-    async with fake_upstream(fake), looking(fake, monkeypatch) as (_, upstream):
-        await fake.wait_for(1)
-        await asyncio.sleep(0.1)
+    async with fake_upstream(fake), looking(fake, monkeypatch) as (_, looks, upstream):
+        await until(lambda: looks.count > 5)
         assert not upstream.looping
         ((question,),) = [seen.message.question for seen in fake.seen]
         assert int(question.rdtype) == Rtype.HINFO
