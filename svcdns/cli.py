@@ -5,6 +5,7 @@ import asyncio
 import gc
 import os
 import platform
+import re
 import signal
 import sys
 from collections.abc import Sequence
@@ -21,6 +22,18 @@ from svcdns.plugins import DIRECTIVES
 _SIGNAL_BASE = 128
 _GC_THRESHOLDS = (5000, 100, 100)  # a query leaves no cycles behind, and a pass over 20,000 objects takes 10 ms
 
+_TEXT = "text"
+_FLAG = re.compile(r"--?([^-=][^=]*)(=.*)?", re.DOTALL)
+_SWITCHES = {
+    "plugins": "list the plugins",
+    "quiet": "print nothing at the start",
+    "version": "show the version",
+}
+_TRUTHS = dict.fromkeys(("1", "t", "T", "true", "TRUE", "True"), True) | dict.fromkeys(
+    ("0", "f", "F", "false", "FALSE", "False"), False
+)
+"""What Go reads as true and as false."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run svcdns and return its exit code.
@@ -32,7 +45,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Raises:
         SystemExit: SIGTERM came before the server was up: 143.
     """
-    flags = _parser().parse_args(arguments)
+    flags = _parser().parse_args([_spell(each) for each in (sys.argv[1:] if arguments is None else arguments)])
+    if flags.extra:
+        print(f"found {' '.join(flags.extra)!r}, expected flags only", file=sys.stderr)
+        return 1
     if flags.version:
         print(describe())
         return 0
@@ -85,20 +101,37 @@ def _give_up(number: int, _: FrameType | None) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="svcdns", description=__doc__, allow_abbrev=False)
-    parser.add_argument("-conf", "--conf", default="Corefile", metavar="FILE", help="Corefile to load; stdin reads it")
-    parser.add_argument("-dns.port", "--dns.port", "-p", dest="port", default="53", metavar="PORT", help="default port")
-    parser.add_argument("-pidfile", "--pidfile", metavar="FILE", help="where to write the process id")
-    parser.add_argument("-plugins", "--plugins", action="store_true", help="list the plugins")
-    parser.add_argument("-quiet", "--quiet", action="store_true", help="print nothing at the start")
-    parser.add_argument("-version", "--version", action="store_true", help="show the version")
-    parser.add_argument("extra", nargs="*", help=argparse.SUPPRESS)
+    parser = argparse.ArgumentParser(prog="svcdns", description=__doc__, allow_abbrev=False, add_help=False)
+    add = parser.add_argument
+    add("--help", "--h", action="help", help="show this")
+    add("--conf", default="Corefile", metavar="FILE", help="Corefile to load; stdin reads it")
+    add("--dns.port", "--p", dest="port", default="53", metavar="PORT", help="default port")
+    add("--log-format", default=_TEXT, metavar="FORMAT", help="how log lines are written: text")
+    add("--pidfile", metavar="FILE", help="where to write the process id")
+    for switch, purpose in _SWITCHES.items():
+        add(f"--{switch}", type=_parse_truth, metavar="true|false", help=purpose)
+    add("extra", nargs="*", help=argparse.SUPPRESS)
     return parser
 
 
+def _spell(argument: str) -> str:
+    """Spell a flag as argparse knows it: to Go one dash is as good as two, and a switch without a value is true."""
+    match = _FLAG.fullmatch(argument)
+    if match is None:
+        return argument
+    name, value = match.groups(default="")
+    return f"--{name}{value or '=true' * (name in _SWITCHES)}"
+
+
+def _parse_truth(text: str) -> bool:
+    if text not in _TRUTHS:
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected true or false")
+    return _TRUTHS[text]
+
+
 def _read_settings(flags: argparse.Namespace) -> Settings:
-    if flags.extra:
-        raise SvcdnsError(f"found {' '.join(flags.extra)!r}, expected flags only")
+    if flags.log_format != _TEXT:
+        raise SvcdnsError(f"-log-format: found {flags.log_format!r}, expected {_TEXT}; svcdns writes no other yet")
     try:
         return Settings(flags.conf, parse_port(flags.port))
     except ValueError as error:

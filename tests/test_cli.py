@@ -100,6 +100,23 @@ def test_version_prints_name_and_version() -> None:
     assert done.stdout.startswith("svcdns-")
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--version"],
+        ["-version=true"],
+        ["--version=1"],
+        ["-quiet=true", "-version"],
+        ["-quiet=F", "--p=53", "-dns.port=53", "--conf=Corefile", "-log-format=text", "-version=T"],
+        ["-version=false", "-version"],
+    ],
+)
+def test_flags_are_written_in_all_of_go_s_ways(arguments: list[str]) -> None:
+    done = run(*arguments)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("svcdns-")
+
+
 def test_plugins_lists_every_directive() -> None:
     done = run("-plugins")
     assert done.returncode == 0
@@ -110,6 +127,16 @@ def test_plugins_lists_every_directive() -> None:
     ("arguments", "code"),
     [
         (["-nonsense"], 2),
+        (["-quiet=maybe"], 2),
+        (["-quiet="], 2),
+        (["-p53"], 2),
+        (["---version"], 2),
+        (["-conf"], 2),
+        (["-version", "extra"], 1),
+        (["-version", "true"], 1),
+        (["-version", "--", "extra"], 1),
+        (["-version=false", "-conf=/no/such/Corefile"], 1),
+        (["-log-format", "json"], 1),
         (["-p", "70000"], 1),
         (["-p", "domain"], 1),
         (["extra"], 1),
