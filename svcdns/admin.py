@@ -107,10 +107,13 @@ class Site:
         self._acceptor.start()
 
     async def stop(self) -> None:
-        """Close the port and every connection."""
+        """Close the port and every connection; who has asked has a moment to take the answer."""
         if self._socket is None:
             return
         await self._acceptor.stop()
+        for connection in list(self._connections.values()):
+            if not connection.asked:
+                connection.cut()
         await self._http.shutdown(_STOP_TIME)
         for connection in list(self._connections.values()):
             connection.cut()
@@ -144,6 +147,7 @@ class Site:
     async def _answer(self, request: Any) -> Any:
         connection = self._connections.get(request.transport)
         if connection is not None:
+            connection.asked = True
             connection.allow(self._answer_time)
         page = self.pages.get(request.path)
         status, content_type, body = 404, PLAIN, "404 page not found\n"
@@ -176,12 +180,16 @@ class _Connection(asyncio.Protocol):
         others: All connections of the site, by transport, the oldest first.
         inner: aiohttp's protocol.
         ask_time: How many seconds the client has to send its request.
+
+    Attributes:
+        asked: Whether there is a request.
     """
 
     def __init__(self, others: "dict[asyncio.BaseTransport, _Connection]", inner: Any, ask_time: float) -> None:
         self._others = others
         self._inner = inner
         self._ask_time = ask_time
+        self.asked = False
         self._transport: asyncio.Transport | None = None
         self._deadline: asyncio.TimerHandle | None = None
 

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 import pytest
 from aiohttp import ClientSession
 
+from svcdns import admin
 from svcdns.admin import MAX_CONNECTIONS, Page, Site
 from svcdns.errors import SvcdnsError
 from tests.frontend import few_files
@@ -243,6 +244,29 @@ async def test_a_host_stands_for_its_addresses(host: str) -> None:
     await site.start()
     assert (await fetch(site, "/health"))[2] == "OK"
     await site.stop()
+
+
+async def test_a_stop_waits_for_those_who_asked_and_for_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(admin, "_STOP_TIME", 3600.0)
+    asked, stopping = asyncio.Event(), asyncio.Event()
+
+    async def page() -> tuple[int, str, str]:
+        asked.set()
+        await stopping.wait()
+        return await health()
+
+    site = Site("127.0.0.1:0", {"/health": page}, ask_time=3600)
+    async with asyncio.timeout(10):
+        await site.start()
+        idle, writer = await asyncio.open_connection("127.0.0.1", site.port)
+        answer = asyncio.ensure_future(exchange(site, GET))
+        await asked.wait()
+        stop = asyncio.ensure_future(site.stop())
+        assert await idle.read() == b""
+        stopping.set()
+        assert (await answer).startswith(b"HTTP/1.1 200 OK")
+        await stop
+        writer.close()
 
 
 async def test_a_stopped_site_has_closed_its_port() -> None:
