@@ -143,6 +143,8 @@ class Directory:
                 self._pointed.add(service.addresses if service is not None else ())
                 for slice_ in self._cluster.slices.of(key):
                     self._pointed.add(slice_.addresses)
+            if self._pointed.outgrown:
+                self._pointed = None
 
     def _look_up_service(self, name: Name, namespace: str, below: Sequence[bytes]) -> Found:
         """Find what *below*, labels from right to left, leads to in the Services of a namespace."""
@@ -192,18 +194,21 @@ class Directory:
         """
         address = reversed_address(name)
         if address is not None:
-            targets = self._targets(address.packed)
-            if not targets and Kind.ENDPOINT_SLICE in self.unread:
-                return UNREAD
-            return self._publisher.publish_pointers(name, targets)
-        if self._options.falls_through(name):
+            found = self._publisher.publish_pointers(name, self._targets(address.packed))
+        elif self._options.falls_through(name):
             return None
+        else:
+            found = EMPTY if self._stands_above_addresses(name) else None
+        return UNREAD if found is None and Kind.ENDPOINT_SLICE in self.unread else found
+
+    def _stands_above_addresses(self, name: Name) -> bool:
+        """Tell whether names of addresses that have targets stand below a reverse name."""
         if self._pointed is None:
             holders: Iterator[Service | EndpointSlice] = chain(
                 self._cluster.services.values(), self._cluster.slices.values()
             )
             self._pointed = PointedAddresses(address for holder in holders for address in holder.addresses)
-        return EMPTY if self._pointed.any_below(name, lambda address: bool(self._targets(address))) else None
+        return self._pointed.any_below(name, lambda address: bool(self._targets(address)))
 
     def _targets(self, address: bytes) -> list[Name]:
         """Name what has *address*: one Service if it is a cluster IP, else all endpoints that have it."""

@@ -10,6 +10,9 @@ from ipaddress import IPv6Address
 from svcdns.dns.name import IPV4_REVERSE, IPV6_REVERSE, Name, is_subdomain, labels
 from svcdns.kube.objects import IPV4_OCTETS, IPV6_OCTETS
 
+MOST_ADDED = 20_000
+"""How many addresses come to those at the start before they are made anew."""
+
 _LOOPBACK_IPV4 = 127
 _LOOPBACK_IPV6 = IPv6Address("::1").packed
 _NIBBLES = frozenset(b"0123456789abcdef"[at : at + 1] for at in range(16))
@@ -27,13 +30,22 @@ def is_loopback(address: bytes) -> bool:
 
 
 class PointedAddresses:
-    """The addresses that have names, in order, so that those with a common beginning stand together."""
+    """The addresses that have names, in order, so that those with a common beginning stand together.
+
+    Those that lose their names stay until a question meets them, so the whole is to be made anew now and then.
+    """
 
     def __init__(self, addresses: Iterable[bytes]) -> None:
         self._known = set(addresses)
+        self._room = len(self._known) + MOST_ADDED
         self._ordered: dict[int, list[bytes]] = {IPV4_OCTETS: [], IPV6_OCTETS: []}
         for address in sorted(self._known):
             self._ordered[len(address)].append(address)
+
+    @property
+    def outgrown(self) -> bool:
+        """Whether so many were added that most of them may have lost their names since."""
+        return len(self._known) > self._room
 
     def add(self, addresses: Iterable[bytes]) -> None:
         """Put *addresses* in."""

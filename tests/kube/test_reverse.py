@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from svcdns.dns.name import from_text, reverse, suffixes
-from svcdns.kube.reverse import PointedAddresses, is_loopback, is_reverse
+from svcdns.kube.reverse import MOST_ADDED, PointedAddresses, is_loopback, is_reverse
 
 
 @pytest.mark.parametrize(
@@ -74,6 +74,14 @@ def test_addresses_that_lost_their_names_do_not_count_until_they_are_added_again
     assert not pointed.any_below(from_text("10.in-addr.arpa."), lambda _: True)
     pointed.add([lost, lost])
     assert pointed.any_below(from_text("10.in-addr.arpa."), lambda _: True)
+
+
+def test_addresses_are_outgrown_once_more_came_than_there_is_room_for() -> None:
+    pointed = PointedAddresses(number.to_bytes(4) for number in range(5))
+    pointed.add(number.to_bytes(4) for number in range(MOST_ADDED + 5))
+    assert not pointed.outgrown
+    pointed.add([b"\xff" * 4])
+    assert pointed.outgrown
 
 
 packed = st.lists(st.integers(0, 3), min_size=4, max_size=4).map(bytes)

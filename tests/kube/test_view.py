@@ -5,12 +5,31 @@ from hypothesis import strategies as st
 from svcdns.dns.message import Response
 from svcdns.dns.name import Name, from_text
 from svcdns.dns.records import Rtype
+from svcdns.kube import reverse
 from svcdns.kube.cluster import Cluster, new_store
 from svcdns.kube.directory import Options, Pods
 from svcdns.kube.memo import Chase
-from svcdns.kube.objects import ANY_PORT, Endpoint, EndpointSlice, Kind, Namespace, Object, Pod, Port, Service, pack
+from svcdns.kube.objects import (
+    ANY_PORT,
+    NO_PORTS,
+    Endpoint,
+    EndpointSlice,
+    Kind,
+    Namespace,
+    Object,
+    Pod,
+    Port,
+    Service,
+    pack,
+)
 from svcdns.kube.view import MAX_LINKS, View
 from tests.kube.sample import SERIAL, ZONES, ask, make_cluster, make_view, name_of
+
+
+def cluster_ip(name: str, address: bytes) -> Service:
+    """Make a Service in ``default``."""
+    return Service(("default", name), "", (address,), headless=False, external_name="", ports=NO_PORTS)
+
 
 # D data, - NODATA, X NXDOMAIN, C a CNAME that others must follow, . for the rest of the chain
 MATRIX = """
@@ -562,11 +581,23 @@ def test_without_endpoint_slices_what_needs_none_is_answered() -> None:
         "_pg._tcp.db.default.svc SRV": "SERVFAIL",
         "10-244-0-21.web.default.svc A": "SERVFAIL",
         "21.0.244.10.in-addr.arpa. PTR": "SERVFAIL",
+        "0.96.10.in-addr.arpa. PTR": "-",
+        "244.10.in-addr.arpa. PTR": "SERVFAIL",
     }
     assert {question: _code(ask(view, question)) for question in questions} == questions
     assert ask(make_view(cluster, ignore_empty=True), "web.default.svc A").startswith("SERVFAIL")
     cluster.swap(Kind.ENDPOINT_SLICE, make_cluster().store(Kind.ENDPOINT_SLICE))
     assert _code(ask(view, "db.default.svc A")) == "D"
+
+
+def test_names_above_addresses_are_known_however_many_came_and_went(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reverse, "MOST_ADDED", 3)
+    cluster = make_cluster("namespaces: [default]\nservices:\n- default/web: {clusterIPs: [10.0.0.1]}")
+    view = make_view(cluster)
+    for number in range(1, 20):
+        cluster.put(Kind.SERVICE, cluster_ip("web", bytes((10, number, 0, 1))))
+        codes = {octet: _code(ask(view, f"{octet}.10.in-addr.arpa. PTR")) for octet in (number - 1, number)}
+        assert codes == {number - 1: "X", number: "-"}
 
 
 def test_a_cname_to_what_cannot_be_told_fails_with_the_cname() -> None:
