@@ -4,7 +4,8 @@ import asyncio
 import random
 import tracemalloc
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from typing import NamedTuple
 
 import dns.message
 import pytest
@@ -17,11 +18,12 @@ from svcdns.dns.message import ENDED, Lease, Listener, Query, Rcode, Repeat, Res
 from svcdns.dns.name import ROOT, from_text
 from svcdns.dns.records import RRset, Rtype
 from svcdns.kube import view
+from svcdns.kube.api.draft import Draft
 from svcdns.kube.cluster import Cluster
-from svcdns.kube.objects import Endpoint, EndpointSlice, Key, Kind, Namespace, Port, Service, pack
+from svcdns.kube.objects import Endpoint, EndpointSlice, Key, Kind, Namespace, Pod, Port, Service, pack
 from svcdns.metrics import Metrics
 from svcdns.plugins.kubernetes import Kubernetes
-from svcdns.plugins.kubernetes.config import read_settings
+from svcdns.plugins.kubernetes.config import Settings, read_settings
 from svcdns.plugins.kubernetes.sources import Source
 from svcdns.responder import Responder, Route, refuse
 from tests import octets
@@ -32,6 +34,7 @@ UDP = Listener("dns://:53", "udp", 1, "0.0.0.0", 53)
 CLIENT = ("192.0.2.7", 4242)
 WEB = "web.default.svc.cluster.local"
 NAME = from_text(WEB)
+FOREVER = Lease()
 
 
 class Chain:
@@ -285,65 +288,141 @@ async def test_large_answers_take_no_more_memory_than_there_is_for_them(
 # --- against a chain that is asked each time -------------------------------------------------------------------------
 
 KEYS = [("default", "web"), ("default", "db"), ("prod", "web")]
-ADDRESSES = [bytes((10, 0, 0, number)) for number in range(4)]
+ADDRESSES = [*(bytes((10, 0, 0, number)) for number in range(4)), bytes([0xFD, *bytes(14), 1])]
 PORTS = (Port("http", "tcp", 80),)
+TARGETS = ["web.default.svc.cluster.local", "db.default.svc.cluster.local", "10-0-0-1.prod.pod.cluster.local"]
+TARGETS += ["www.example.com", "web.prod.svc.k8s", "none.default.svc.cluster.local", "cluster.local"]
+OWNERS = [f"{name}.{namespace}.svc" for namespace, name in KEYS]
 QUESTIONS = [
-    ("web.default.svc.cluster.local", 1),
-    ("web.default.svc.cluster.local", 28),
-    ("_http._tcp.web.default.svc.cluster.local", 33),
-    ("db.default.svc.cluster.local", 1),
-    ("db.default.svc.cluster.local", 33),
-    ("10-0-0-1.db.default.svc.cluster.local", 1),
-    ("web.prod.svc.cluster.local", 1),
+    *((f"{below}{owner}.{zone}", rtype) for owner in OWNERS for below, zone, rtype in (
+        ("", "cluster.local", 1),
+        ("", "cluster.local", 28),
+        ("", "cluster.local", 33),
+        ("", "k8s", 1),
+        ("_http._tcp.", "cluster.local", 33),
+        ("_tcp.", "cluster.local", 16),
+        ("10-0-0-1.", "cluster.local", 1),
+    )),
     ("none.default.svc.cluster.local", 1),
+    ("prod.svc.cluster.local", 1),
+    ("10-0-0-1.default.pod.cluster.local", 1),
+    ("10-0-0-1.prod.pod.cluster.local", 28),
     ("1.0.0.10.in-addr.arpa", 12),
+    ("0.0.10.in-addr.arpa", 12),
+    ("11.in-addr.arpa", 6),
     ("cluster.local", 6),
+    ("cluster.local", 2),
+    ("ns.dns.cluster.local", 1),
+    ("www.example.com", 1),
+]  # fmt: skip
+OPTIONS = [
+    "",
+    "ignore empty_service",
+    "pods verified",
+    "pods insecure\nnamespaces default",
+    "fallthrough",
+    "pods verified\nignore empty_service\nfallthrough in-addr.arpa prod.svc.cluster.local",
+    "noendpoints",
 ]
+KINDS = list(Kind)
 
+
+class Relist(NamedTuple):
+    """A list that lacks some objects."""
+
+    kind: Kind
+    gone: frozenset[Key]
+
+
+class Asked(NamedTuple):
+    """A question: with what it is sent, and whether in upper case."""
+
+    name: str
+    rtype: int
+    extra: tuple[bytes, ...]
+    upper: bool
+
+
+class Ruling(NamedTuple):
+    """What the API server says of a kind."""
+
+    kind: Kind
+    denied: bool
+
+
+keys = st.sampled_from(KEYS)
+some_addresses = st.lists(st.sampled_from(ADDRESSES), max_size=3, unique=True)
 cluster_changes = st.one_of(
-    st.builds(
-        lambda key, found: Service(key, "", tuple(found), not found, "", PORTS),
-        st.sampled_from(KEYS),
-        st.lists(st.sampled_from(ADDRESSES), max_size=2, unique=True),
-    ),
+    st.builds(lambda key, found: Service(key, "", tuple(found), not found, "", PORTS), keys, some_addresses),
+    st.builds(lambda key, target: Service(key, "", (), False, target, PORTS), keys, st.sampled_from(TARGETS)),  # noqa: FBT003
     st.builds(
         lambda key, found: EndpointSlice(key, "", key[1], PORTS, pack([Endpoint(each, "", "") for each in found])),
-        st.sampled_from(KEYS),
-        st.lists(st.sampled_from(ADDRESSES), max_size=4, unique=True),
+        keys,
+        some_addresses,
     ),
-    st.tuples(st.sampled_from([Kind.SERVICE, Kind.ENDPOINT_SLICE]), st.sampled_from(KEYS)),
+    st.builds(lambda key, found: Pod(key, "", tuple(found)), keys, some_addresses),
+    st.builds(lambda key: Namespace(("", key[0]), ""), keys),
+    st.builds(Relist, st.sampled_from(KINDS), st.frozensets(keys | st.builds(lambda key: ("", key[0]), keys))),
+    st.builds(Ruling, st.sampled_from(KINDS), st.booleans()),
 )
-questions = st.tuples(
+questions = st.builds(
+    lambda asked, extra, upper: Asked(asked[0], asked[1], extra, upper),
     st.sampled_from(QUESTIONS),
     st.sampled_from([(), (octets.opt(),), (octets.opt(flags=octets.DO),), (octets.opt(octets.option(10, bytes(8))),)]),
     st.booleans(),
 )
 
 
-def synced_cluster() -> Cluster:
-    cluster = Cluster([Kind.SERVICE, Kind.ENDPOINT_SLICE, Kind.NAMESPACE], lambda: 0)
-    for kind in list(cluster.pending):
+def synced_cluster(kinds: Collection[Kind] = (Kind.SERVICE, Kind.ENDPOINT_SLICE, Kind.NAMESPACE)) -> Cluster:
+    cluster = Cluster(kinds, lambda: 0)
+    for kind in kinds:
         cluster.swap(kind, cluster.store(kind))
     for namespace in ("default", "prod"):
         cluster.put(Kind.NAMESPACE, Namespace(("", namespace), ""))
     return cluster
 
 
-def kubernetes_over(cluster: Cluster) -> Kubernetes:
+def settings_of(options: str) -> Settings:
+    text = f"kubernetes cluster.local k8s in-addr.arpa {{\n{options}\n}}"
+    return read_settings(directives(text, "kubernetes")[0], (ROOT,))
+
+
+def kubernetes_over(cluster: Cluster, options: str = "") -> Kubernetes:
+    """Set up the plugin, which answers at two addresses and asks others as the end of its own chain is asked."""
+
     async def stay() -> None: ...
 
-    text = "kubernetes cluster.local in-addr.arpa"
-    settings_ = read_settings(directives(text, "kubernetes")[0], (ROOT,))
-    return Kubernetes(settings_, Source(cluster, stay, dict), environment())
+    async def resolve(query: Query) -> Response:
+        return await kubernetes.handle(query, upstream)
+
+    lent = environment(resolve=resolve, listening=lambda: [("10.0.0.1", 53), ("10.0.0.9", 53)])
+    kubernetes = Kubernetes(settings_of(options), Source(cluster, stay, dict), lent)
+    return kubernetes
 
 
-def change(cluster: Cluster, found: Service | EndpointSlice | tuple[Kind, Key]) -> None:
-    if isinstance(found, Service):
-        cluster.put(Kind.SERVICE, found)
-    elif isinstance(found, EndpointSlice):
-        cluster.put(Kind.ENDPOINT_SLICE, found)
-    else:
-        cluster.remove(*found)
+async def upstream(query: Query) -> Response:
+    """Answer what is not the cluster's, as `cache` would: always the same, and it may be given again."""
+    return Response(answer=(RRset(query.name, Rtype.TXT, 5, [b"\x01x"]),), repeat=Repeat(FOREVER))
+
+
+def change(cluster: Cluster, found: object) -> None:
+    match found:
+        case Service():
+            cluster.put(Kind.SERVICE, found)
+        case EndpointSlice():
+            cluster.put(Kind.ENDPOINT_SLICE, found)
+        case Pod():
+            cluster.put(Kind.POD, found)
+        case Namespace():
+            cluster.put(Kind.NAMESPACE, found)
+        case Ruling(kind, denied):
+            (cluster.deny if denied else cluster.allow)(kind)
+        case Relist(kind, gone):
+            draft = Draft(kind, cluster)
+            for each in cluster.store(kind).values():
+                if each.key not in gone:
+                    draft.put(each)
+            draft.apply()
 
 
 def told(answer: bytes) -> tuple[object, ...]:
@@ -354,27 +433,77 @@ def told(answer: bytes) -> tuple[object, ...]:
     return answer[:12], question, sections, read.edns, read.ednsflags, read.options
 
 
+SOMEWHERE = Service(KEYS[0], "", (ADDRESSES[1],), headless=False, external_name="", ports=PORTS)
+HEADLESS = Service(KEYS[0], "", (), headless=True, external_name="", ports=PORTS)
+ALIAS = Service(KEYS[1], "", (), headless=False, external_name=TARGETS[0], ports=PORTS)
+FURTHER = Service(KEYS[2], "", (), headless=False, external_name="db.default.svc.cluster.local", ports=PORTS)
+READY = EndpointSlice(KEYS[0], "", "web", PORTS, pack([Endpoint(ADDRESSES[1], "", "")]))
+OURS = EndpointSlice(KEYS[0], "", "web", PORTS, pack([Endpoint(bytes((10, 0, 0, 9)), "", "")]))
+
+
+@pytest.mark.parametrize(
+    ("options", "before", "question", "found"),
+    [
+        ("", [], (WEB, 1), SOMEWHERE),
+        ("", [ALIAS], ("db.default.svc.cluster.local", 1), SOMEWHERE),
+        ("", [ALIAS, FURTHER], ("web.prod.svc.cluster.local", 1), SOMEWHERE),
+        ("", [HEADLESS], (f"_http._tcp.{WEB}", 33), READY),
+        ("", [HEADLESS], (f"10-0-0-1.{WEB}", 1), READY),
+        ("", [], ("1.0.0.10.in-addr.arpa", 12), SOMEWHERE),
+        ("", [], ("0.0.10.in-addr.arpa", 12), SOMEWHERE),
+        ("", [SOMEWHERE], ("cluster.local", 2), OURS),
+        ("", [SOMEWHERE], (WEB, 1), Relist(Kind.NAMESPACE, frozenset([("", "default")]))),
+        ("", [SOMEWHERE], (WEB, 1), Relist(Kind.SERVICE, frozenset([KEYS[0]]))),
+        ("ignore empty_service", [SOMEWHERE], (WEB, 1), READY),
+        ("pods verified", [], ("10-0-0-1.prod.pod.cluster.local", 1), Pod(KEYS[2], "", (ADDRESSES[1],))),
+        ("fallthrough", [], (WEB, 1), SOMEWHERE),
+        ("fallthrough", [SOMEWHERE], (WEB, 1), Relist(Kind.SERVICE, frozenset([KEYS[0]]))),
+    ],
+)
+def test_an_answer_is_another_one_as_soon_as_what_it_was_made_of_changes(
+    options: str, before: list[object], question: tuple[str, int], found: object
+) -> None:
+    cluster = synced_cluster(settings_of(options).kinds)
+    for each in before:
+        change(cluster, each)
+    kubernetes = kubernetes_over(cluster, options)
+    responder = serve(chain([kubernetes], upstream), None, kubernetes.refresh)
+    query = message(question[0], rtype=question[1])
+    first, again = ask(responder, query, query)
+    assert told(again) == told(first)
+    change(cluster, found)
+    fresh = serve(chain([kubernetes_over(cluster, options)], upstream))
+    (answer,), (expected,) = ask(responder, query), ask(fresh, query)
+    assert told(answer) == told(expected)
+    old, new = map(dns.message.from_wire, (first, answer))
+    assert (old.rcode(), old.answer) != (new.rcode(), new.answer)
+
+
 @settings(deadline=None)
-@given(st.lists(st.one_of(cluster_changes, questions, questions), min_size=5, max_size=40))
-async def test_it_answers_as_a_chain_that_is_asked_each_time(steps: list[object]) -> None:
-    cluster = synced_cluster()
-    kubernetes, metrics = kubernetes_over(cluster), Metrics()
+@given(
+    st.sampled_from(OPTIONS),
+    st.sets(st.sampled_from(KINDS), max_size=1),
+    st.lists(questions, min_size=4, max_size=8),
+    st.lists(cluster_changes, min_size=5, max_size=15),
+)
+async def test_it_answers_as_a_chain_that_is_asked_each_time(
+    options: str, late: set[Kind], asked: list[Asked], changes: list[object]
+) -> None:
+    cluster = synced_cluster(settings_of(options).kinds)
+    cluster.pending |= late & set(settings_of(options).kinds)
+    kubernetes, metrics = kubernetes_over(cluster, options), Metrics()
     lent = environment(metrics=metrics)
     others = [*set_up("prometheus", "prometheus", lent), *set_up("loadbalance", "loadbalance", lent)]
-    responder = serve(chain([*others, kubernetes], refuse), None, kubernetes.refresh)
-    asked = 0
-    for step in steps:
-        if not (isinstance(step, tuple) and isinstance(step[0], tuple) and isinstance(step[-1], bool)):
-            change(cluster, step)  # type: ignore[arg-type]  # what is no question is a change
-            continue
-        (name, rtype), extra, upper = step
-        query = message(name.upper() if upper else name, *extra, rtype=rtype)
-        plain = serve(chain([kubernetes_over(cluster)], refuse))
-        (expected,) = ask(plain, query)
-        for answer in ask(responder, query, query):
-            assert told(answer) == told(expected)
-        asked += 2
+    responder = serve(chain([*others, kubernetes], upstream), None, kubernetes.refresh)
+    for found in changes:
+        change(cluster, found)
+        plain = serve(chain([kubernetes_over(cluster, options)], upstream))
+        for name, rtype, extra, upper in asked:
+            query = message(name.upper() if upper else name, *extra, rtype=rtype)
+            (expected,) = ask(plain, query)
+            for answer in ask(responder, query, query):
+                assert told(answer) == told(expected)
     await responder.settle()
     counted = [line for line in metrics.expose().splitlines() if line.startswith("coredns_dns_requests_total{")]
-    assert sum(int(line.rpartition(" ")[2]) for line in counted) == asked
+    assert sum(int(line.rpartition(" ")[2]) for line in counted) == 2 * len(asked) * len(changes)
     await asyncio.sleep(0)
