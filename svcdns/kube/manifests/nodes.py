@@ -4,6 +4,7 @@ libyaml goes down the stack with each level of a file, and an alias of a few oct
 each of which stands for another.
 """
 
+import re
 from collections.abc import Iterator
 from itertools import chain
 
@@ -12,6 +13,7 @@ import yaml
 _DEEPEST = 200
 _MOST_REPEATED = 100_000
 _TIMESTAMP = "tag:yaml.org,2002:timestamp"
+_NUMBERS = frozenset({"tag:yaml.org,2002:int", "tag:yaml.org,2002:float"})
 
 _Extent = tuple[int, int]
 """Of a node: how many nodes it has, itself included, and how many levels; what an alias stands for counts each time."""
@@ -20,15 +22,20 @@ _SCALAR: _Extent = (1, 0)
 _BEGUN: _Extent = (0, 0)
 
 
+def _leave_words(tag: str, pattern: re.Pattern[str]) -> re.Pattern[str]:
+    """Return what a word must look like to be of the type *tag*: with a colon in it, it is no number to base 60."""
+    return re.compile(f"(?!.*:){pattern.pattern}", pattern.flags) if tag in _NUMBERS else pattern
+
+
 class Loader(yaml.CSafeLoader):
-    """Reads YAML, leaving times as they are written, which kubectl does too.
+    """Reads YAML, leaving dates and times as they are written, which kubectl does too.
 
     Args:
         text: A file's content.
     """
 
     yaml_implicit_resolvers = {  # noqa: RUF012 - PyYAML's own way to set it
-        first: [(tag, pattern) for tag, pattern in resolvers if tag != _TIMESTAMP]
+        first: [(tag, _leave_words(tag, pattern)) for tag, pattern in resolvers if tag != _TIMESTAMP]
         for first, resolvers in yaml.CSafeLoader.yaml_implicit_resolvers.items()
     }
 

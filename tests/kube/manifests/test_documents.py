@@ -105,6 +105,12 @@ def test_anchors_and_merge_keys_are_followed() -> None:
     assert document.key == ("shop", "web")
 
 
+def test_times_and_what_has_colons_in_it_stay_words() -> None:
+    text = "kind: Pod\nmetadata: {name: web, labels: {day: 2026-01-31, hour: 12:30, lap: 1:02.5, web: 1:1}}"
+    (document,) = parse("web.yaml", text)
+    assert document.body.metadata.labels == {"day": "2026-01-31", "hour": "12:30", "lap": "1:02.5", "web": "1:1"}
+
+
 def test_a_kind_may_be_merged_too() -> None:
     text = """\
 kind: List
