@@ -1,6 +1,7 @@
 """The fast path: what is given again is what the chain would answer, and is counted as if it had."""
 
 import asyncio
+import gc
 import random
 import tracemalloc
 from collections import Counter
@@ -20,6 +21,7 @@ from svcdns.dns.records import RRset, Rtype
 from svcdns.kube import view
 from svcdns.kube.api.draft import Draft
 from svcdns.kube.cluster import Cluster
+from svcdns.kube.memo import Entry
 from svcdns.kube.objects import Endpoint, EndpointSlice, Key, Kind, Namespace, Pod, Port, Service, pack
 from svcdns.metrics import Metrics
 from svcdns.plugins.kubernetes import Kubernetes
@@ -423,6 +425,21 @@ def change(cluster: Cluster, found: object) -> None:
                 if each.key not in gone:
                     draft.put(each)
             draft.apply()
+
+
+def test_names_that_do_not_exist_leave_nothing_to_the_collector(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replies, "OCTETS", 20_000)
+    monkeypatch.setattr(view, "ABSENT_OCTETS", 20_000)
+    kubernetes = kubernetes_over(synced_cluster())
+    responder = serve(chain([*set_up("prometheus", "prometheus", environment()), kubernetes], refuse))
+    gc.collect()
+    gc.disable()
+    try:
+        for number in range(1000):
+            ask(responder, message(f"none-{number}.default.svc.cluster.local"))
+        assert sum(isinstance(each, Entry) for each in gc.get_objects()) < 100
+    finally:
+        gc.enable()
 
 
 def told(answer: bytes) -> tuple[object, ...]:
