@@ -16,12 +16,12 @@ dropped, and before metrics are shown.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Hashable, Iterator
-from functools import partial
 from random import random
 from typing import Generic, TypeVar
 
-from svcdns.dns.message import Lease, Repeat, Response
+from svcdns.dns.message import Repeat, Response
 
 K = TypeVar("K", bound=Hashable)
 
@@ -29,12 +29,17 @@ ID_SIZE = 2
 FLAGS_AND_COUNTS = 10
 """How many octets of a message stand between its id and its question."""
 
-OCTETS = 16 * 2**20
-"""About how much memory the replies of one listener take at most."""
+DATAGRAM_OCTETS = 28 * 2**20
+"""About how much memory the replies of a UDP listener take at most: enough for 10,000 Services."""
 
+STREAM_OCTETS = 8 * 2**20
+"""The same for a TCP listener."""
+
+_SPELLINGS = 6
 _ORDERS = 16
-_REPLY_OCTETS = 600
+_REPLY_OCTETS = 700
 _RESPELLED = 16
+_CHANCES = 4
 _PORTION = 512
 
 
@@ -48,7 +53,7 @@ class Reply:
     Args:
         octets: The message without its id.
         repeat: How it may be given again.
-        write: Writes the same answer, or one as good, without its id; it is neither renewed nor ordered without.
+        write: Writes an answer as good, without its id; without it, the answer is always the same.
         behind: About how many octets of memory that takes which the answer is made from again.
 
     Attributes:
@@ -64,24 +69,23 @@ class Reply:
 
     def __init__(self, octets: bytes, repeat: Repeat, write: Write | None = None, behind: int = 0) -> None:
         self.octets = octets
-        self.lease, renew, again, self.notes = repeat
-        self._renew = None if renew is None or write is None else partial(_rewrite, renew, write)
+        self.lease, self._renew, again, self.notes = repeat
         self.orders = None if again is None or write is None else Orders(octets, again, write)
         self.repeats = 0
-        self.weight = _REPLY_OCTETS + behind + len(octets) * (1 if self.orders is None else 1 + _ORDERS)
+        self.weight = _REPLY_OCTETS + behind + 2 * len(octets) * (1 if self.orders is None else 1 + _ORDERS)
 
-    def renew(self) -> bool:
-        """Begin another lease, and tell whether there was one to be had."""
-        renewed = None if self._renew is None else self._renew()
-        if renewed is None:
+    def renew(self, writer: Callable[[], Write]) -> bool:
+        """Begin another lease, and tell whether there was one to be had.
+
+        Args:
+            writer: Makes what writes the answer without its id: it is not kept, since most leases last.
+        """
+        response = None if self._renew is None else self._renew()
+        if response is None or response.repeat is None:
             return False
-        self.octets, self.lease = renewed
+        self.octets = writer()(response)
+        self.lease = response.repeat.lease
         return True
-
-
-def _rewrite(renew: Callable[[], Response | None], write: Write) -> tuple[bytes, Lease] | None:
-    response = renew()
-    return None if response is None or response.repeat is None else (write(response), response.repeat.lease)
 
 
 class Orders:
@@ -121,13 +125,15 @@ class Replies:
 
     Args:
         clock: Monotonic time in seconds.
+        room: About how many octets of memory this may take; a sixth as much is there for other spellings.
     """
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, clock: Callable[[], float], room: int) -> None:
         self._clock = clock
         self._now = clock()
-        self._by_octets: Recent[bytes] = Recent(self._settle)
-        self._by_question: Recent[Hashable] = Recent(self._settle)
+        self._by_octets: Recent[bytes] = Recent(room, self._settle)
+        self._by_question: Recent[Hashable] = Recent(room // _SPELLINGS, self._settle)
+        self._find = self._by_octets.find
         self._seconds = 0.0
         self._given = 0
 
@@ -147,7 +153,7 @@ class Replies:
 
     def recall(self, octets: bytes) -> bytes | None:
         """Answer a query whose octets are known, but for the id."""
-        reply = self._by_octets.get(octets[ID_SIZE:])
+        reply = self._find(octets[ID_SIZE:])
         if reply is None or reply.lease.until <= self._now:
             return None
         reply.repeats += 1
@@ -155,10 +161,18 @@ class Replies:
             return octets[:ID_SIZE] + reply.octets
         return octets[:ID_SIZE] + reply.orders.draw()
 
-    def recollect(self, octets: bytes) -> bytes | None:
-        """Answer a query whose octets were known long ago, or whose answer can be renewed."""
-        reply = self._by_octets.find(octets[ID_SIZE:])
-        return self.recall(octets) if reply is not None and self._holds(reply) else None
+    def renew(self, octets: bytes, writer: Callable[[bytes], Write]) -> bytes | None:
+        """Answer a query whose octets are known and whose answer can be renewed.
+
+        Args:
+            octets: The query.
+            writer: Makes what writes an answer to it, without its id.
+        """
+        reply = self._find(octets[ID_SIZE:])
+        if reply is None:
+            return None
+        self._settle(reply)  # before the chain is asked, those who count must know
+        return self.recall(octets) if reply.renew(lambda: writer(octets)) else None
 
     def respell(self, octets: bytes, asked: Hashable, question: bytes) -> bytes | None:
         """Answer a query whose question is known, though not in these octets.
@@ -169,7 +183,10 @@ class Replies:
             question: The question as it was sent.
         """
         reply = self._by_question.find(asked)
-        if reply is None or reply.orders is not None or not self._holds(reply):
+        if reply is None or reply.orders is not None:
+            return None
+        if reply.lease.until <= self._now:
+            self._settle(reply)
             return None
         reply.repeats += 1
         before, behind = reply.octets[:FLAGS_AND_COUNTS], reply.octets[FLAGS_AND_COUNTS + len(question) :]
@@ -191,13 +208,6 @@ class Replies:
             if number % _PORTION == 0:
                 await asyncio.sleep(0)
 
-    def _holds(self, reply: Reply) -> bool:
-        """Tell whether *reply* holds good, or is renewed; first, those who count are told what they have to know."""
-        if reply.lease.until > self._now:
-            return True
-        self._settle(reply)
-        return reply.renew()
-
     def _settle(self, reply: Reply) -> None:
         """Tell how often *reply* was given again."""
         times, reply.repeats = reply.repeats, 0
@@ -208,50 +218,51 @@ class Replies:
 
 
 class Recent(Generic[K]):
-    """A bounded memory: what was not asked for while as much else came is forgotten.
+    """A bounded memory. Where there is no room left, what came first gives way, unless it was given again meanwhile.
 
-    There are two generations. What is asked for moves to the new one; when that holds a half of all that may be held,
-    the old one, by then nearly empty, gives way to it.
+    That is the clock algorithm, or second chance: a look-up moves nothing.
 
     Args:
-        retire: Is told of each reply that is forgotten or replaced.
+        room: About how many octets of memory there are.
+        retire: Is told of each reply that is forgotten, replaced or spared.
 
     Attributes:
-        get: Returns what the new generation has under a key.
+        find: Returns what is remembered under a key.
     """
 
-    def __init__(self, retire: Callable[[Reply], None]) -> None:
+    def __init__(self, room: int, retire: Callable[[Reply], None]) -> None:
+        self._room = room
         self._retire = retire
-        self._new: dict[K, Reply] = {}
-        self._old: dict[K, Reply] = {}
+        self._replies: dict[K, Reply] = {}
+        self._keys: deque[K] = deque()
         self._weight = 0
-        self.get = self._new.get
+        self.find = self._replies.get
 
     def __iter__(self) -> Iterator[Reply]:
-        yield from self._new.values()
-        yield from self._old.values()
-
-    def find(self, key: K) -> Reply | None:
-        """Return what is remembered under *key*."""
-        found = self._new.get(key)
-        if found is None:
-            found = self._old.pop(key, None)
-            if found is not None:
-                self.put(key, found)
-        return found
+        return iter(self._replies.values())
 
     def put(self, key: K, reply: Reply) -> None:
-        """Remember *reply*; forget two that are older."""
-        before = self._new.get(key)
-        if before is not None:
+        """Remember *reply*."""
+        before = self._replies.get(key)
+        if before is None:
+            self._keys.append(key)
+        else:
             self._weight -= before.weight
             self._retire(before)
-        self._new[key] = reply
+        self._replies[key] = reply
         self._weight += reply.weight
-        for _ in range(min(2, len(self._old))):
-            self._retire(self._old.popitem()[1])
-        if self._weight > OCTETS // 2:
-            for left in self._old.values():
-                self._retire(left)
-            self._old, self._new, self._weight = self._new, {}, 0
-            self.get = self._new.get
+        while self._weight > self._room:
+            self._forget_one()
+
+    def _forget_one(self) -> None:
+        """Forget the first that was not given again since it was looked at, of a few, or else the last of these."""
+        for chances in range(_CHANCES, 0, -1):
+            key = self._keys.popleft()
+            reply = self._replies[key]
+            given = reply.repeats
+            self._retire(reply)
+            if not given or chances == 1:
+                break
+            self._keys.append(key)
+        del self._replies[key]
+        self._weight -= reply.weight

@@ -22,7 +22,7 @@ from svcdns.dns.records import CLASS_IN, Rtype, weigh
 from svcdns.errors import WireError
 from svcdns.net.connections import IDLE
 from svcdns.net.sockets import Answer, Counters
-from svcdns.replies import ID_SIZE, Replies, Reply
+from svcdns.replies import DATAGRAM_OCTETS, ID_SIZE, STREAM_OCTETS, Replies, Reply, Write
 
 MAX_DEPTH = 8
 """How many CNAMEs are followed from a client's question (RFC 1034 section 3.6.2 asks for a bound)."""
@@ -167,7 +167,7 @@ class Responder:
         self._listener = listener
         self._tcp = listener.transport == "tcp"
         self._spawn, self._drop, self._counters, self._clock = surroundings
-        self._replies = Replies(self._clock)
+        self._replies = Replies(self._clock, STREAM_OCTETS if self._tcp else DATAGRAM_OCTETS)
         self._slow = 0
         self._slow_seconds = 0.0
         self.recall = self._replies.recall
@@ -194,7 +194,7 @@ class Responder:
             octets: The message.
             client: The address and port that sent it.
         """
-        answer: Answer = self._replies.recollect(octets)
+        answer: Answer = self._replies.renew(octets, self._writer)
         if answer is None:
             began = self._clock()
             answer = self._answer(octets, client)
@@ -238,6 +238,11 @@ class Responder:
             behind = weigh(response.answer + response.additional) if repeat.again or repeat.renew else 0
             self._replies.remember(octets, asked, Reply(written[ID_SIZE:], repeat, exchange.write_again, behind))
         return written
+
+    def _writer(self, octets: bytes) -> Write:
+        """Return what writes answers to a query that was answered before."""
+        envelope = wire.decode(octets)
+        return self._exchange(envelope, self._routes.find(envelope.name, envelope.rtype)).write_again
 
     def _exchange(self, envelope: wire.Envelope, route: Route | None) -> Exchange:
         """Say what the answer to a query must keep to."""

@@ -13,7 +13,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from svcdns import replies
 from svcdns.chain import Handler, Plugin, chain
 from svcdns.dns.message import ENDED, Lease, Listener, Query, Rcode, Repeat, Response
 from svcdns.dns.name import ROOT, from_text
@@ -27,7 +26,7 @@ from svcdns.metrics import Metrics
 from svcdns.plugins.kubernetes import Kubernetes
 from svcdns.plugins.kubernetes.config import Settings, read_settings
 from svcdns.plugins.kubernetes.sources import Source
-from svcdns.responder import Responder, Route, refuse
+from svcdns.responder import Responder, Route, Routes, refuse
 from tests import octets
 from tests.fakes import Clock, Script, directives, environment, set_up
 from tests.frontend import make_responder
@@ -209,7 +208,7 @@ async def test_all_that_is_given_again_is_told_when_counts_are_wanted() -> None:
 
 
 async def test_all_that_is_given_again_is_told_even_when_it_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(replies, "OCTETS", 50_000)
+    monkeypatch.setattr("svcdns.responder.DATAGRAM_OCTETS", 50_000)
     chain_ = Chain()
     responder = serve(chain_)
     asked = 0
@@ -222,7 +221,7 @@ async def test_all_that_is_given_again_is_told_even_when_it_is_forgotten(monkeyp
 
 
 def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(replies, "OCTETS", 50_000)
+    monkeypatch.setattr("svcdns.responder.DATAGRAM_OCTETS", 50_000)
     chain_ = Chain()
     responder = serve(chain_)
     for number in range(1000):
@@ -233,8 +232,17 @@ def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(chain_.asked) == 1001
 
 
+def test_what_is_asked_again_and_again_outlives_what_never_comes_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("svcdns.responder.DATAGRAM_OCTETS", 100_000)
+    chain_ = Chain()
+    responder = serve(chain_)
+    for number in range(2000):
+        ask(responder, message(f"popular-{number % 20}.example"), message(f"n{number}.example"))
+    assert len(chain_.asked) == 2020
+
+
 def test_spellings_that_never_come_again_do_not_drive_out_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(replies, "OCTETS", 200_000)
+    monkeypatch.setattr("svcdns.responder.DATAGRAM_OCTETS", 200_000)
     chain_ = Chain()
     responder = serve(chain_)
     names = [f"name-{number}.example" for number in range(40)]
@@ -266,7 +274,7 @@ MANY_PORTS = tuple(Port(f"p{number}", "tcp", number) for number in range(1, 101)
 async def test_large_answers_take_no_more_memory_than_there_is_for_them(
     rtypes: tuple[Rtype, ...], size: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(replies, "OCTETS", 2**18)
+    monkeypatch.setattr("svcdns.responder.DATAGRAM_OCTETS", 2**18)
     monkeypatch.setattr(view, "PRESENT_OCTETS", 2**18)
     cluster = synced_cluster()
     cluster.put(Kind.SERVICE, Service(KEYS[0], "", (), headless=True, external_name="", ports=MANY_PORTS))
@@ -390,12 +398,12 @@ def settings_of(options: str) -> Settings:
 
 
 def kubernetes_over(cluster: Cluster, options: str = "") -> Kubernetes:
-    """Set up the plugin, which answers at two addresses and asks others as the end of its own chain is asked."""
+    """Set up the plugin, which answers at two addresses and asks the server that it is in, as in an application."""
 
     async def stay() -> None: ...
 
     async def resolve(query: Query) -> Response:
-        return await kubernetes.handle(query, upstream)
+        return await Routes([Route(ROOT, chain([kubernetes], upstream), recursive=False)]).resolve(query)
 
     lent = environment(resolve=resolve, listening=lambda: [("10.0.0.1", 53), ("10.0.0.9", 53)])
     kubernetes = Kubernetes(settings_of(options), Source(cluster, stay, dict), lent)
@@ -428,7 +436,7 @@ def change(cluster: Cluster, found: object) -> None:
 
 
 def test_names_that_do_not_exist_leave_nothing_to_the_collector(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(replies, "OCTETS", 20_000)
+    monkeypatch.setattr("svcdns.responder.DATAGRAM_OCTETS", 20_000)
     monkeypatch.setattr(view, "ABSENT_OCTETS", 20_000)
     kubernetes = kubernetes_over(synced_cluster())
     responder = serve(chain([*set_up("prometheus", "prometheus", environment()), kubernetes], refuse))
