@@ -8,7 +8,6 @@ and again beside the load.
 
 import argparse
 import asyncio
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -18,10 +17,10 @@ from pathlib import Path
 from statistics import median, quantiles
 from typing import NamedTuple
 
-from bench.cluster import names, questions, seed, workspace, write_corefile
-from bench.load import press, probing, write_questions
+from bench.cluster import names, seeded, workspace, write_corefile
+from bench.load import press, probing
 from bench.servers import COMMANDS, command_of, serving
-from tests.cluster.apiserver import ApiServer, api_server, client_of, endpoint_slice, free_port
+from tests.cluster.apiserver import ApiServer, client_of, endpoint_slice, free_port
 
 _RATE = "20000"
 
@@ -104,18 +103,12 @@ async def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     found: dict[str, list[tuple[Measured, Measured]]] = {name: [] for name in COMMANDS}
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch)
-        with api_server(workspace(folder, "api")) as server:
-            print(f"creating {options.services} Services")
-            async with client_of(server) as client:
-                await seed(client, options.services)
-            load = write_questions(folder / "questions", questions(options.services))
-            for turn in range(options.rounds):
-                for name, results in found.items():
-                    print(f"round {turn + 1}: {name}")
-                    space = workspace(folder, f"{name}-{turn}")
-                    results.append(await asyncio.to_thread(measure, name, server, load, space, options))
+    async with seeded(options.services) as (server, load, folder):
+        for turn in range(options.rounds):
+            for name, results in found.items():
+                print(f"round {turn + 1}: {name}")
+                space = workspace(folder, f"{name}-{turn}")
+                results.append(await asyncio.to_thread(measure, name, server, load, space, options))
     print("| server | cluster | changes/s | CPU a query, µs | p50, ms | p99, ms | busy / quiet |")
     print("|---|---|---|---|---|---|---|")
     for name, results in found.items():

@@ -1,10 +1,14 @@
 """A real API server with as many Services as a benchmark asks for, and the Corefile that kubeadm installs."""
 
 import asyncio
-from collections.abc import Iterator
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import NamedTuple
 
-from tests.cluster.apiserver import ApiServer, Client, endpoint_slice, namespace, service
+from bench.load import write_questions
+from tests.cluster.apiserver import ApiServer, Client, api_server, client_of, endpoint_slice, namespace, service
 
 _AT_ONCE = 32
 
@@ -81,6 +85,32 @@ def questions(services: int) -> Iterator[tuple[str, str]]:
 def write_corefile(server: ApiServer, ports: dict[str, int]) -> str:
     """Return kubeadm's Corefile at ports of its own; *ports* has port, health, ready and metrics."""
     return COREFILE.format(kubeconfig=server.write_kubeconfig(), **ports)
+
+
+class Seeded(NamedTuple):
+    """An API server that holds Services, and what is asked of them.
+
+    Attributes:
+        server: The API server.
+        load: The file of questions.
+        folder: Where files of the benchmark go.
+    """
+
+    server: ApiServer
+    load: Path
+    folder: Path
+
+
+@asynccontextmanager
+async def seeded(services: int, endpoints: int = 2) -> AsyncIterator[Seeded]:
+    """Run an API server with *services* Services of *endpoints* endpoints each, until the block ends."""
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        with api_server(workspace(folder, "api")) as server:
+            print(f"creating {services} Services with {endpoints} endpoints each")
+            async with client_of(server) as client:
+                await seed(client, services, endpoints)
+            yield Seeded(server, write_questions(folder / "questions", questions(services)), folder)
 
 
 def workspace(folder: Path, name: str) -> Path:

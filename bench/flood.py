@@ -7,17 +7,16 @@ One API server, the same loads, the servers in turns. A work is one of those tha
 
 import argparse
 import asyncio
-import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
 from bench import knot
-from bench.cluster import names, questions, seed, workspace, write_corefile
-from bench.load import Load, press, press_at_random, write_questions
+from bench.cluster import names, seeded, workspace, write_corefile
+from bench.load import Load, press, press_at_random
 from bench.servers import COMMANDS, Server, command_of, serving
-from tests.cluster.apiserver import ApiServer, api_server, client_of, free_port
+from tests.cluster.apiserver import ApiServer, free_port
 
 WORKS: dict[str, Callable[[Server, Path, float], Load]] = {
     "flood": press,
@@ -73,19 +72,13 @@ async def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--works", nargs="+", choices=WORKS, default=list(WORKS))
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch)
-        with api_server(workspace(folder, "api")) as server:
-            print(f"creating {options.services} Services")
-            async with client_of(server) as client:
-                await seed(client, options.services)
-            load = write_questions(folder / "questions", questions(options.services))
-            setting = Setting(server, load, options.services, options.seconds, options.works)
-            rounds: list[dict[str, dict[str, Load]]] = []
-            for turn in range(options.rounds):
-                print(f"round {turn + 1}")
-                spaces = {name: workspace(folder, f"{name}-{turn}") for name in SERVERS}
-                rounds.append({name: await asyncio.to_thread(measure, name, setting, spaces[name]) for name in SERVERS})
+    async with seeded(options.services) as (server, load, folder):
+        setting = Setting(server, load, options.services, options.seconds, options.works)
+        rounds: list[dict[str, dict[str, Load]]] = []
+        for turn in range(options.rounds):
+            print(f"round {turn + 1}")
+            spaces = {name: workspace(folder, f"{name}-{turn}") for name in SERVERS}
+            rounds.append({name: await asyncio.to_thread(measure, name, setting, spaces[name]) for name in SERVERS})
     show(rounds, options.works)
 
 

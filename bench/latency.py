@@ -7,15 +7,14 @@ dnsperf makes the rate; what is measured is a question of our own, asked again a
 
 import argparse
 import asyncio
-import tempfile
 from pathlib import Path
 from statistics import median, quantiles
 
 from bench import knot
-from bench.cluster import names, questions, seed, workspace, write_corefile
-from bench.load import press, probing, write_questions
+from bench.cluster import names, seeded, workspace, write_corefile
+from bench.load import press, probing
 from bench.servers import COMMANDS, command_of, serving
-from tests.cluster.apiserver import ApiServer, api_server, client_of, free_port
+from tests.cluster.apiserver import ApiServer, free_port
 
 SERVERS = (*COMMANDS, "Knot")
 
@@ -51,18 +50,12 @@ async def main() -> None:
     parser.add_argument("--rounds", type=int, default=1)
     options = parser.parse_args()
     found: dict[str, list[dict[int, tuple[float, float]]]] = {name: [] for name in SERVERS}
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch)
-        with api_server(workspace(folder, "api")) as server:
-            print(f"creating {options.services} Services")
-            async with client_of(server) as client:
-                await seed(client, options.services)
-            load = write_questions(folder / "questions", questions(options.services))
-            for turn in range(options.rounds):
-                for name, results in found.items():
-                    print(f"round {turn + 1}: {name}")
-                    space = workspace(folder, f"{name}-{turn}")
-                    results.append(await asyncio.to_thread(measure, name, server, load, space, options))
+    async with seeded(options.services) as (server, load, folder):
+        for turn in range(options.rounds):
+            for name, results in found.items():
+                print(f"round {turn + 1}: {name}")
+                space = workspace(folder, f"{name}-{turn}")
+                results.append(await asyncio.to_thread(measure, name, server, load, space, options))
     print(f"| queries a second | {' | '.join(f'{name} p50, p99, µs' for name in SERVERS)} |")
     print(f"|---|{'---|' * len(SERVERS)}")
     for rate in options.rates:

@@ -8,7 +8,6 @@ answer to the creation of a Service to the first answer that has its address, th
 
 import argparse
 import asyncio
-import tempfile
 import time
 from pathlib import Path
 from statistics import median, quantiles
@@ -17,9 +16,9 @@ from typing import NamedTuple
 import dns.asyncquery
 import dns.message
 
-from bench.cluster import names, seed, workspace, write_corefile
+from bench.cluster import names, seeded, workspace, write_corefile
 from bench.servers import COMMANDS, Server, command_of, serving
-from tests.cluster.apiserver import ApiServer, Client, api_server, client_of, free_port, service
+from tests.cluster.apiserver import ApiServer, Client, client_of, free_port, service
 
 
 class Start(NamedTuple):
@@ -66,17 +65,12 @@ async def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     found: dict[str, list[Start]] = {name: [] for name in COMMANDS}
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch)
-        with api_server(workspace(folder, "api")) as server:
-            async with client_of(server) as client:
-                print(f"creating {options.services} Services with {options.endpoints} endpoints each")
-                await seed(client, options.services, options.endpoints)
-                for turn in range(options.rounds):
-                    for name, starts in found.items():
-                        print(f"round {turn + 1}: {name}")
-                        space = workspace(folder, f"{name}-{turn}")
-                        starts.append(await measure(name, server, client, space, options))
+    async with seeded(options.services, options.endpoints) as (server, _, folder), client_of(server) as client:
+        for turn in range(options.rounds):
+            for name, starts in found.items():
+                print(f"round {turn + 1}: {name}")
+                space = workspace(folder, f"{name}-{turn}")
+                starts.append(await measure(name, server, client, space, options))
     print("| server | ready, s | peak, MiB | created to resolvable, ms (p50, p99) |\n|---|---|---|---|")
     for name, starts in found.items():
         times = [each * 1000 for start in starts for each in start.created]
