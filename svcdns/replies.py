@@ -18,6 +18,7 @@ dropped, and before metrics are shown.
 import asyncio
 from collections import deque
 from collections.abc import Callable, Hashable, Iterator
+from functools import partial
 from random import random
 from typing import Generic, TypeVar
 
@@ -74,16 +75,15 @@ class Reply:
         self.repeats = 0
         self.weight = _REPLY_OCTETS + behind + 2 * len(octets) * (1 if self.orders is None else 1 + _ORDERS)
 
-    def renew(self, writer: Callable[[], Write]) -> bool:
+    def renew(self, write: Write) -> bool:
         """Begin another lease, and tell whether there was one to be had.
 
-        Args:
-            writer: Makes what writes the answer without its id: it is not kept, since most leases last.
+        What writes the answer is not kept, since most leases last.
         """
         response = None if self._renew is None else self._renew()
         if response is None or response.repeat is None:
             return False
-        self.octets = writer()(response)
+        self.octets = write(response)
         self.lease = response.repeat.lease
         return True
 
@@ -161,18 +161,18 @@ class Replies:
             return octets[:ID_SIZE] + reply.octets
         return octets[:ID_SIZE] + reply.orders.draw()
 
-    def renew(self, octets: bytes, writer: Callable[[bytes], Write]) -> bytes | None:
+    def renew(self, octets: bytes, rewrite: Callable[[bytes, Response], bytes]) -> bytes | None:
         """Answer a query whose octets are known and whose answer can be renewed.
 
         Args:
             octets: The query.
-            writer: Makes what writes an answer to it, without its id.
+            rewrite: Writes an answer to a query, without its id.
         """
         reply = self._find(octets[ID_SIZE:])
         if reply is None:
             return None
         self._settle(reply)  # before the chain is asked, those who count must know
-        return self.recall(octets) if reply.renew(lambda: writer(octets)) else None
+        return self.recall(octets) if reply.renew(partial(rewrite, octets)) else None
 
     def respell(self, octets: bytes, asked: Hashable, question: bytes) -> bytes | None:
         """Answer a query whose question is known, though not in these octets.

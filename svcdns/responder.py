@@ -22,7 +22,7 @@ from svcdns.dns.records import CLASS_IN, Rtype, weigh
 from svcdns.errors import WireError
 from svcdns.net.connections import IDLE
 from svcdns.net.sockets import Answer, Counters
-from svcdns.replies import DATAGRAM_OCTETS, ID_SIZE, STREAM_OCTETS, Replies, Reply, Write
+from svcdns.replies import DATAGRAM_OCTETS, ID_SIZE, STREAM_OCTETS, Replies, Reply
 
 MAX_DEPTH = 8
 """How many CNAMEs are followed from a client's question (RFC 1034 section 3.6.2 asks for a bound)."""
@@ -194,7 +194,7 @@ class Responder:
             octets: The message.
             client: The address and port that sent it.
         """
-        answer: Answer = self._replies.renew(octets, self._writer)
+        answer: Answer = self._replies.renew(octets, self._rewrite)
         if answer is None:
             began = self._clock()
             answer = self._answer(octets, client)
@@ -239,10 +239,10 @@ class Responder:
             self._replies.remember(octets, asked, Reply(written[ID_SIZE:], repeat, exchange.write_again, behind))
         return written
 
-    def _writer(self, octets: bytes) -> Write:
-        """Return what writes answers to a query that was answered before."""
+    def _rewrite(self, octets: bytes, response: Response) -> bytes:
+        """Write *response*, without an id, to a query that was answered before."""
         envelope = wire.decode(octets)
-        return self._exchange(envelope, self._routes.find(envelope.name, envelope.rtype)).write_again
+        return self._exchange(envelope, self._routes.find(envelope.name, envelope.rtype)).write_again(response)
 
     def _exchange(self, envelope: wire.Envelope, route: Route | None) -> Exchange:
         """Say what the answer to a query must keep to."""
