@@ -1,13 +1,15 @@
 """Counters, gauges and histograms as plain numbers, and their text as CoreDNS writes it.
 
 A part of svcdns asks `Metrics` once for a family and a family once for each child, keeps the child, and then changes
-nothing but its numbers. Names, labels and buckets that CoreDNS has are CoreDNS's; what it lacks is called ``svcdns_*``.
+nothing but its numbers. Where several processes serve, each has its own, and one of them adds up what the others `take`
+from theirs. Names, labels and buckets that CoreDNS has are CoreDNS's; what it lacks is called ``svcdns_*``.
 
 Source: Prometheus, exposition formats, text format 0.0.4; numbers are written as Go's `strconv` writes them.
 """
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from functools import partial
 from itertools import accumulate
 from math import isfinite, isnan
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
@@ -41,6 +43,12 @@ class Child(Protocol):
     def lines(self, name: str, labels: str) -> Iterable[str]:
         """Write the samples, one in a line; *labels* are as `label_text` makes them."""
 
+    def take(self) -> Any:
+        """Return what another process is to `add`, and begin anew where that is a count; None for nothing."""
+
+    def add(self, taken: Any, source: Hashable) -> None:
+        """Take in what *source*, another process, gave away."""
+
 
 class Counter:
     """A number that only rises: ``counter.value += 1``."""
@@ -54,19 +62,30 @@ class Counter:
         """Write the number."""
         yield sample(name, labels, self.value)
 
+    def take(self) -> float | None:
+        """Return the number, and begin at zero."""
+        taken, self.value = self.value, 0
+        return taken or None
+
+    def add(self, taken: float, source: Hashable) -> None:  # noqa: ARG002 - a count stays, whoever's it was
+        """Add what another process counted."""
+        self.value += taken
+
 
 class Gauge:
     """A number that rises and falls, or one that is found out when it is read.
 
     Attributes:
-        value: The number, where nobody is asked for it.
+        value: The number, where nobody is asked for it; it is the same in all processes.
+        elsewhere: What other processes have, which is added to a number that is found out.
     """
 
-    __slots__ = ("_read", "value")
+    __slots__ = ("_read", "elsewhere", "value")
 
     def __init__(self) -> None:
         self.value: float = 0
         self._read: Callable[[], float] | None = None
+        self.elsewhere: dict[Hashable, float] = {}
 
     def follow(self, read: Callable[[], float]) -> None:
         """Ask *read* for the number from now on."""
@@ -74,7 +93,16 @@ class Gauge:
 
     def lines(self, name: str, labels: str) -> Iterable[str]:
         """Write the number as it is now."""
-        yield sample(name, labels, self.value if self._read is None else self._read())
+        own = self.value if self._read is None else self._read()
+        yield sample(name, labels, own + sum(self.elsewhere.values()))
+
+    def take(self) -> float | None:
+        """Return the number, if it is found out."""
+        return None if self._read is None else self._read()
+
+    def add(self, taken: float, source: Hashable) -> None:
+        """Add what another process has, in the place of what it had."""
+        self.elsewhere[source] = taken
 
 
 class Histogram:
@@ -107,6 +135,18 @@ class Histogram:
         yield sample(f"{name}_sum", labels, self.total)
         yield sample(f"{name}_count", labels, sums[-1])
 
+    def take(self) -> "Histogram | None":
+        """Return what was observed, and begin at zero."""
+        taken = Histogram(self.bounds)
+        taken.counts, taken.total = self.counts, self.total
+        self.counts, self.total = [0] * len(self.counts), 0
+        return taken if any(taken.counts) else None
+
+    def add(self, taken: "Histogram", source: Hashable) -> None:  # noqa: ARG002 - as for a counter
+        """Add what another process observed."""
+        self.counts = [own + other for own, other in zip(self.counts, taken.counts, strict=True)]
+        self.total += taken.total
+
 
 C = TypeVar("C", bound=Child)
 
@@ -125,6 +165,24 @@ class Exposition(NamedTuple):
     description: str
     kind: str
     lines: Iterable[str]
+
+
+class Report(NamedTuple):
+    """What one process has of a family, for another one to add.
+
+    Attributes:
+        name: The family's name.
+        description: What it counts, for people.
+        kind: ``counter``, ``gauge`` or ``histogram``.
+        label_names: Its labels.
+        taken: What was taken of each child, by the values of its labels.
+    """
+
+    name: str
+    description: str
+    kind: str
+    label_names: tuple[str, ...]
+    taken: dict[tuple[str, ...], Any]
 
 
 class Family(Generic[C]):
@@ -172,9 +230,26 @@ class Family(Generic[C]):
             lines += self._children[values].lines(self.name, text)
         return Exposition(self.name, self.description, self.kind, lines)
 
+    def take(self) -> Report:
+        """Return what another process is to add, and begin to count anew."""
+        taken = {values: child.take() for values, child in self._children.items()}
+        some = {values: each for values, each in taken.items() if each is not None}
+        return Report(self.name, self.description, self.kind, self.label_names, some)
+
+    def add(self, report: Report, source: Hashable) -> None:
+        """Take in what another process has of this family."""
+        for values, taken in report.taken.items():
+            self.labels(*values).add(taken, source)
+
+    def forget(self, source: Hashable) -> None:
+        """Take in that another process is gone."""
+        for child in self._children.values():
+            if isinstance(child, Gauge):
+                child.elsewhere.pop(source, None)
+
 
 class Metrics:
-    """All families of the process."""
+    """All families of the process, and of others that it adds up."""
 
     __slots__ = ("_families",)
 
@@ -194,7 +269,30 @@ class Metrics:
     ) -> Family[Histogram]:
         """Return the family of histograms called *name*, made on the first call."""
         bounds = tuple(bounds)
-        return self._family(Family(name, description, "histogram", tuple(label_names), lambda: Histogram(bounds)))
+        return self._family(Family(name, description, "histogram", tuple(label_names), partial(Histogram, bounds)))
+
+    def take(self) -> list[Report]:
+        """Return what another process is to `add`, and begin to count anew."""
+        reports = [family.take() for family in self._families.values()]
+        return [report for report in reports if report.taken]
+
+    def add(self, reports: Iterable[Report], source: Hashable) -> None:
+        """Add what *source*, another process, has counted since it was asked last, and what it has now."""
+        for report in reports:
+            name, description, kind, label_names, taken = report
+            match kind:
+                case "counter":
+                    self.counter(name, description, label_names).add(report, source)
+                case "gauge":
+                    self.gauge(name, description, label_names).add(report, source)
+                case _:
+                    bounds = next(iter(taken.values())).bounds
+                    self.histogram(name, description, label_names, bounds).add(report, source)
+
+    def forget(self, source: Hashable) -> None:
+        """Take in that *source* is gone: what it counted stays, what it had does not."""
+        for family in self._families.values():
+            family.forget(source)
 
     def expose(self, others: Iterable[Exposition] = ()) -> str:
         """Write every family that has a child, and those of *others*, in the order of their names."""

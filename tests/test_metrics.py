@@ -1,9 +1,10 @@
+import pickle
 from collections.abc import Callable
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from svcdns.metrics import SIZE_BUCKETS, TIME_BUCKETS, Exposition, Metrics, number
+from svcdns.metrics import SIZE_BUCKETS, TIME_BUCKETS, Exposition, Metrics, Report, number
 
 
 @pytest.fixture
@@ -143,3 +144,36 @@ def test_every_histogram_passes_the_parser_of_prometheus(metrics: Metrics) -> No
 )
 def test_a_number_is_written_as_go_writes_it(value: float, text: str) -> None:
     assert number(value) == text
+
+
+def _taken(metrics: Metrics) -> list[Report]:
+    """Return what *metrics* gives away, as another process gets it."""
+    reports: list[Report] = pickle.loads(pickle.dumps(metrics.take()))  # noqa: S301 - what was just written
+    return reports
+
+
+def test_what_other_processes_count_is_added(metrics: Metrics) -> None:
+    others = [Metrics(), Metrics()]
+    for each in (metrics, *others):
+        each.counter("a_total", "A.", ("x",)).labels("1").value += 2
+        each.histogram("h", "H.", (), (1, 2)).labels().observe(1.5)
+    others[0].counter("b_total", "B.").labels().value += 1
+    for each in others * 2:  # what was taken once is not taken again
+        metrics.add(_taken(each), id(each))
+    text = metrics.expose()
+    assert 'a_total{x="1"} 6\n' in text
+    assert "b_total 1\n" in text
+    assert 'h_bucket{le="1"} 0\nh_bucket{le="2"} 3\nh_bucket{le="+Inf"} 3\nh_sum 4.5\nh_count 3\n' in text
+
+
+def test_what_other_processes_have_is_added_until_they_are_gone(metrics: Metrics) -> None:
+    other = Metrics()
+    for each, size in ((metrics, 3), (other, 4)):
+        each.gauge("entries", "E.").labels().follow(lambda size=size: size)  # type: ignore[misc]
+        each.gauge("info", "I.").labels().value = 1
+    for _ in range(2):
+        metrics.add(_taken(other), "other")
+    assert "entries 7\n" in metrics.expose()
+    assert "info 1\n" in metrics.expose()
+    metrics.forget("other")
+    assert "entries 3\n" in metrics.expose()
