@@ -1,4 +1,4 @@
-"""The process: sockets, side ports, tasks, signals; start, reload and stop.
+"""The first process of a server, mostly the only one: Corefile, sockets, side ports, signals; start, reload and stop.
 
 A reload builds everything that the new Corefile asks for beside what serves, and then puts it in force with one
 assignment a listener; what both Corefiles ask for - sockets, side ports, watches, caches - lives on. A Corefile that
@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from ipaddress import ip_address
 from itertools import chain
@@ -21,21 +21,18 @@ from pathlib import Path
 from typing import TypeVar
 
 from svcdns import admin
-from svcdns.assembly import Assembly, Lent, assemble
-from svcdns.chain import Plugin, Resource
+from svcdns.assembly import Assembly, assemble
 from svcdns.corefile import Corefile, Place, parse
 from svcdns.corefile_files import read_import
-from svcdns.dns.message import Query, Response
 from svcdns.dns.name import to_text
 from svcdns.errors import ConfigError, SvcdnsError
 from svcdns.metrics import Metrics
-from svcdns.net.connections import Connections, Limits
-from svcdns.net.listeners import EVERYWHERE, Endpoint, Listeners
-from svcdns.net.sockets import Answerer, BindError, Counters, MakeAnswerer, is_any, raise_file_limit, sharing
+from svcdns.net.listeners import EVERYWHERE, Endpoint, Listeners, open_shares
+from svcdns.net.sockets import BindError, is_any, sharing
 from svcdns.plugins import DIRECTIVES
-from svcdns.responder import Responder, Routes, Surroundings
-from svcdns.tasks import Tasks
-from svcdns.traffic import Traffic
+from svcdns.server import Server
+from svcdns.workers.pool import Pool
+from svcdns.workers.worker import Bequest
 
 STANDARD_INPUT = "stdin"
 
@@ -54,14 +51,16 @@ class Settings:
     Attributes:
         path: The Corefile's path; ``stdin`` for standard input.
         port: The port of server blocks that name none.
+        workers: How many processes are to answer queries, whatever the Corefile says; None where that counts.
     """
 
     path: str = "Corefile"
     port: int = 53
+    workers: int | None = None
 
 
 class App:
-    """A server from start to stop.
+    """A server from start to stop, as its first process has it.
 
     Args:
         settings: What the command line says.
@@ -69,20 +68,10 @@ class App:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._metrics = Metrics()
-        self._counters = Counters.of(self._metrics)
-        self._traffic = Traffic(self._metrics)
-        files = raise_file_limit()
-        self._connections = Connections(self._counters, Limits(connections=min(files // 2, Limits().connections)))
-        self._tasks = Tasks()
-        self._assembly = Assembly(Corefile(()))
-        self._listeners: dict[Endpoint, Listeners] = {}
-        self._routes: dict[str, Routes] = {}
-        self._surroundings = Surroundings(
-            self._tasks.spawn, self._traffic.count_dropped, self._counters, time.monotonic
-        )
+        self._server = Server(first=True)
+        self._pool = Pool(self, time.monotonic)
         self._sites: dict[str, admin.Site] = {}
-        self._running: dict[int, asyncio.Task[None]] = {}
+        self._replaced: list[Listeners] = []
         self._refused_digest = ""
         self._warnings: list[str] = []
         self._standard_input: str | None = None
@@ -91,26 +80,31 @@ class App:
         self._reload_forced = False
         self._stopping = False
         self._stop = asyncio.Event()
-        self._failed = self._metrics.counter(
+        self._failed = self.metrics.counter(
             "coredns_reload_failed_total", "Corefiles that could not be put in force."
         ).labels()
-        self._lent = Lent(
-            clock=time.monotonic,
-            wall=time.time,
-            metrics=self._metrics,
-            resolve=self._resolve,
+        self._lent = replace(
+            self._server.lent,
             settle=self._settle,
-            spawn=self._tasks.spawn,
-            unready=self.unready,
-            listening=self.addresses,
+            unwell=self._pool.unwell,
+            workers=lambda: self._pool.pids,
             look_again=self._reload_asked.set,
             stopping=lambda: self._stopping,
         )
 
+    @property
+    def metrics(self) -> Metrics:
+        """What is counted in all processes of the server, as far as this one was told."""
+        return self._server.metrics
+
+    @property
+    def _assembly(self) -> Assembly:
+        """The Corefile in force."""
+        return self._server.assembly
+
     def addresses(self) -> list[tuple[str, int]]:
         """Return the addresses and ports that queries are answered at, without those that a reload is closing."""
-        routes = self._assembly.routes
-        return [each for endpoint, held in self._listeners.items() if endpoint in routes for each in held.addresses]
+        return self._server.addresses()
 
     def site_ports(self) -> dict[str, int]:
         """Return the ports of the HTTP side ports, by their addresses as written."""
@@ -119,7 +113,7 @@ class App:
     def zones(self) -> list[str]:
         """Return what is served where, as CoreDNS prints it: ``ZONE:PORT``, and the address where it is not all."""
         return [
-            f"{to_text(zone)}:{self._listeners[endpoint].addresses[0][1]}"
+            f"{to_text(zone)}:{self._server.listeners[endpoint].addresses[0][1]}"
             + (f" on {endpoint.address}" if endpoint.address != EVERYWHERE else "")
             for endpoint, routes in self._assembly.routes.items()
             for zone in routes
@@ -132,9 +126,26 @@ class App:
             address = "127.0.0.1" if ip_address(address).version == 4 else "::1"
         return [f"dig @{address} -p {port} {each.example}" for _, each in self._assembly.plugins() if each.example]
 
-    def unready(self) -> dict[str, str]:
-        """Return the names of plugins that cannot answer yet, each with its reasons."""
-        return self._assembly.unready()
+    def is_ready(self) -> bool:
+        """Tell whether all plugins can answer."""
+        return not self._server.unready()
+
+    def bequeath(self, number: int) -> Bequest:
+        """Return what worker *number* is left."""
+        assembly, listeners = self._assembly, self._server.listeners
+        shares = {endpoint: listeners[endpoint].shares[number] for endpoint in assembly.routes}
+        return Bequest(assembly.corefile, self._settings.port, assembly.resources, shares)
+
+    def read(self, number: int) -> None:
+        """Read the sockets of worker *number*, for there is none."""
+        for listeners in self._server.listeners.values():
+            if number < len(listeners.shares):  # else a reload opened others, and what is left of these is drained
+                listeners.start(number)
+
+    def leave_to(self, number: int) -> None:
+        """Leave its sockets to worker *number*."""
+        for listeners in self._server.listeners.values():
+            listeners.pause(number)
 
     async def start(self) -> None:
         """Read the Corefile, open every socket and begin to serve.
@@ -148,9 +159,11 @@ class App:
 
     async def serve(self) -> None:
         """Serve until told to stop, and stop."""
-        reloading = self._tasks.keep_running("reload", self._reload_when_asked)
+        tasks = self._server.tasks
+        reloading = tasks.keep_running("reload", self._reload_when_asked)
+        tasks.keep_running("workers", self._pool.run)
         await self._stop.wait()
-        await self._tasks.cancel([reloading])
+        await tasks.cancel([reloading])
         await self._drain()
 
     def stop(self) -> None:
@@ -188,70 +201,59 @@ class App:
         They may have the ports of those that are to go, which serve on until the new ones do, and share a port with
         others of their kind: the kernel leads a client to the one whose address fits best.
         """
+        listening, size = self._server.listeners, self._size(assembly)
+        kept = {endpoint for endpoint, held in listening.items() if len(held.shares) == size}
         listeners: dict[Endpoint, Listeners] = {}
         sites: dict[str, admin.Site] = {}
         try:
-            for endpoint in sorted(assembly.routes.keys() - self._listeners.keys()):
-                make = self._responding(Routes(assembly.routes[endpoint].values()))
+            for endpoint in sorted(assembly.routes.keys() - kept):
                 near: Iterable[Listeners | admin.Site] = chain(
-                    self._listeners.values(), listeners.values(), _others(self._sites, assembly.pages)
+                    listening.values(), listeners.values(), _others(self._sites, assembly.pages)
                 )
                 with _opening(assembly.places[endpoint], endpoint.port, near) as shared:
-                    listeners[endpoint] = Listeners(endpoint, make, self._counters, self._connections, shared=shared)
+                    shares = open_shares(endpoint, size, shared=shared)
+                    listeners[endpoint] = self._server.listen(assembly, endpoint, shares)
             for address in sorted(assembly.pages.keys() - self._sites.keys()):
                 site = admin.Site(address, assembly.pages[address])
-                near = chain(self._sites.values(), sites.values(), _others(self._listeners, assembly.routes))
+                near = chain(self._sites.values(), sites.values(), _others(listening, assembly.routes))
                 with _opening(assembly.places[address], int(address.rpartition(":")[2]), near) as shared:
                     await site.start(shared=shared)
                 sites[address] = site
         except BaseException:
             await _stop_all(listeners.values(), sites.values())
             raise
-        self._listeners |= listeners
+        for endpoint, opened in listeners.items():
+            if endpoint in listening:
+                self._replaced.append(listening.pop(endpoint))
+            listening[endpoint] = opened
+            for share in range(size):
+                opened.start(share)
         self._sites |= sites
-        for opened in listeners.values():
-            opened.start()
 
     async def _put_in_force(self, assembly: Assembly) -> None:
-        """Hand every listener and side port to *assembly*, start its work, and end what only its predecessor had."""
-        before, self._assembly = self._assembly, assembly
-        replaced = self._answerers()
-        self._routes = {endpoint.label: Routes(routes.values()) for endpoint, routes in assembly.routes.items()}
-        for endpoint in assembly.routes:
-            self._listeners[endpoint].hand_to(self._responding(self._routes[endpoint.label]))
+        """Have every process serve *assembly*, and close what only its predecessor had."""
         for address, pages in assembly.pages.items():
             self._sites[address].pages = pages
         for warning in self._warnings:
             log.warning(warning)
-        self._begin(assembly.resources.values())
-        self._begin(plugin for _, plugin in assembly.plugins())
+        await self._server.put_in_force(assembly)
         self._describe()
-        await _settle(replaced)
-        gone = [plugin for _, plugin in before.plugins()]
-        dropped = [each for key, each in before.resources.items() if key not in assembly.resources]
-        await self._end([*gone, *dropped])
-        endpoints = self._listeners.keys() - assembly.routes.keys()
+        for key, resource in assembly.resources.items():
+            resource.publish(partial(self._pool.tell, key))
+        self._pool.renew(self._size(assembly) - 1)
+        listeners, self._replaced = self._replaced, []
+        for endpoint in self._server.listeners.keys() - assembly.routes.keys():
+            listeners.append(self._server.listeners.pop(endpoint))
         addresses = self._sites.keys() - assembly.pages.keys()
-        await _stop_all(
-            [self._listeners.pop(each) for each in endpoints], [self._sites.pop(each) for each in addresses]
-        )
+        await _stop_all(listeners, [self._sites.pop(each) for each in addresses])
 
-    def _responding(self, routes: Routes) -> MakeAnswerer:
-        return partial(Responder, routes, self._surroundings)
-
-    def _answerers(self) -> list[Answerer]:
-        return [answerer for listeners in self._listeners.values() for answerer in listeners.answerers]
+    def _size(self, assembly: Assembly) -> int:
+        """Return how many processes are to answer queries."""
+        return self._settings.workers or assembly.workers
 
     async def _settle(self) -> None:
-        await _settle(self._answerers())
-
-    def _begin(self, workers: Iterable[Plugin | Resource]) -> None:
-        for worker in workers:
-            if id(worker) not in self._running:
-                self._running[id(worker)] = self._tasks.keep_running(type(worker).__name__, worker.run)
-
-    async def _end(self, workers: Iterable[Plugin | Resource]) -> None:
-        await self._tasks.cancel([self._running.pop(id(worker)) for worker in workers if id(worker) in self._running])
+        """Have everything counted that was answered, here and by workers."""
+        await asyncio.gather(self._server.settle(), self._pool.settle())
 
     async def _reload_when_asked(self) -> None:
         while True:
@@ -277,12 +279,12 @@ class App:
         log.info("reloading")
         assembly = assemble(corefile, self._lent, self._assembly.resources, self._settings.port)
         fresh = [each for key, each in assembly.resources.items() if key not in self._assembly.resources]
-        self._begin(fresh)
+        self._server.begin(fresh)
         try:
             await self._until_ready(assembly)
             await self._open(assembly)
         except BaseException:
-            await self._end(fresh)
+            await self._server.end(fresh)
             raise
         await self._put_in_force(assembly)
         self._refused_digest = ""
@@ -302,21 +304,16 @@ class App:
         if lameduck:
             log.info("going into lame-duck mode for %g s", lameduck)
             await asyncio.sleep(lameduck)
-        await asyncio.gather(*(listeners.stop() for listeners in self._listeners.values()))
-        await self._tasks.cancel()
+        await asyncio.gather(self._server.stop_listening(), self._pool.stop())
+        await self._server.tasks.cancel()
         await asyncio.gather(*(site.stop() for site in self._sites.values()))
-
-    async def _resolve(self, query: Query) -> Response:
-        """Ask the responder of the listener that the query came in through."""
-        routes = self._routes.get(query.listener.label) or next(iter(self._routes.values()))
-        return await routes.resolve(query)
 
     def _describe(self) -> None:
         """Tell metrics which Corefile is in force and which plugin serves what."""
-        version = self._metrics.gauge("coredns_reload_version_info", "The Corefile in force.", ("hash", "value"))
+        version = self.metrics.gauge("coredns_reload_version_info", "The Corefile in force.", ("hash", "value"))
         version.clear()
         version.labels("sha256", self._assembly.corefile.digest).value = 1
-        enabled = self._metrics.gauge(
+        enabled = self.metrics.gauge(
             "coredns_plugin_enabled", "Which plugin serves which zone.", ("server", "zone", "view", "name")
         )
         enabled.clear()
@@ -326,11 +323,6 @@ class App:
                 for zone in set(block.zones) & routes.keys():
                     for name in names:
                         enabled.labels(endpoint.label, to_text(zone), "", name).value = 1
-
-
-async def _settle(answerers: Iterable[Answerer]) -> None:
-    for answerer in answerers:
-        await answerer.settle()
 
 
 async def _stop_all(listeners: Iterable[Listeners], sites: Iterable[admin.Site]) -> None:

@@ -3,39 +3,21 @@
 Nothing is opened or started here, so a Corefile that cannot be used leaves no trace.
 """
 
-from collections.abc import Awaitable, Callable, Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from typing import TypeVar
 
 from svcdns import plugins
 from svcdns.admin import Page
-from svcdns.chain import Environment, Plugin, Resource, Spawn, chain
+from svcdns.chain import Environment, Lent, Plugin, Resource, chain
 from svcdns.corefile import DEFAULT_PORTS, Corefile, Key, Place, ServerBlock
-from svcdns.dns.message import Query, Response
 from svcdns.dns.name import Name, from_text
-from svcdns.metrics import Metrics
 from svcdns.net.listeners import EVERYWHERE, Endpoint
 from svcdns.net.sockets import is_any
 from svcdns.responder import Route, refuse
 
 T = TypeVar("T")
 R = TypeVar("R", bound=Resource)
-
-
-@dataclass(frozen=True, slots=True)
-class Lent:
-    """What the process lends to every server block; see `chain.Environment`."""
-
-    clock: Callable[[], float]
-    wall: Callable[[], float]
-    metrics: Metrics
-    resolve: Callable[[Query], Awaitable[Response]]
-    settle: Callable[[], Awaitable[None]]
-    spawn: Spawn
-    unready: Callable[[], dict[str, str]]
-    listening: Callable[[], Sequence[tuple[str, int]]]
-    look_again: Callable[[], None]
-    stopping: Callable[[], bool]
 
 
 @dataclass(slots=True)
@@ -93,6 +75,11 @@ class Assembly:
         for block in self.blocks:
             yield from block.plugins
 
+    @property
+    def workers(self) -> int:
+        """How many processes are to answer queries."""
+        return max((plugin.workers for _, plugin in self.plugins()), default=1)
+
     def unready(self) -> dict[str, str]:
         """Return the names of plugins that cannot answer yet, each with its reasons."""
         reasons: dict[str, list[str]] = {}
@@ -142,23 +129,14 @@ def _environment(assembly: Assembly, block: Block, lent: Lent, held: Mapping[Has
         assembly.places.setdefault(address, place)
 
     return Environment(
+        **{each.name: getattr(lent, each.name) for each in fields(Lent)},
         zones=block.zones,
         place=block.place,
         recursive=lambda: block.recursive,
-        clock=lent.clock,
-        wall=lent.wall,
-        metrics=lent.metrics,
-        resolve=lent.resolve,
-        settle=lent.settle,
-        spawn=lent.spawn,
         find=block.find,
         keep=keep,
         serve=serve,
-        unready=lent.unready,
         listen=listen,
-        listening=lent.listening,
-        look_again=lent.look_again,
-        stopping=lent.stopping,
     )
 
 

@@ -29,6 +29,8 @@ class Plugin:
         recursive: Whether the plugin asks other servers for the client, so that answers of its block say so (RA).
         lameduck: How long the server goes on answering after it was told to stop, in seconds.
         startup_timeout: How long a reload waits for the plugin to become ready, in seconds.
+        workers: How many processes are to answer queries.
+        singular: Whether `run` does its work for all of these processes, so that only the first one is to do it.
         skippable: Whether an answer that passed the plugin may be given again without it (`Response.repeat`): what the
             plugin does depends on the question alone, or it takes `repeat` away where it does not.
     """
@@ -37,6 +39,8 @@ class Plugin:
     recursive: bool = False
     lameduck: float = 0.0
     startup_timeout: float = 0.0
+    workers: int = 1
+    singular: bool = False
 
     async def handle(self, query: Query, rest: Handler) -> Response:
         """Answer *query*, by default with what the rest of the chain answers."""
@@ -59,55 +63,85 @@ class Plugin:
         return ""
 
 
-class Resource(Protocol):
-    """What outlives a reload: a watch, a cache, whatever the next Corefile asks for under the same key."""
+class Resource:
+    """What outlives a reload: a watch, a cache, whatever the next Corefile asks for under the same key.
+
+    Worker processes are forked from the one that holds it. They make one of their own, unless they inherit this one.
+    """
 
     async def run(self) -> None:
         """Do the resource's background work until cancelled, or return at once where there is none."""
 
+    def inherit(self) -> "Resource | None":
+        """Return what a worker has in its place, asked in the worker; None where it makes its own."""
+        return None
+
+    def publish(self, tell: "Tell") -> None:
+        """Have *tell* called with each change that those who inherited the resource must learn of."""
+
+    def learn(self, change: object) -> None:
+        """Take in a change that the process tells of from which this one inherited the resource."""
+
+
+Tell = Callable[[object], None]
+"""Takes a change of a resource; None where there is too much to tell, so that workers are to inherit it again."""
+
 
 @dataclass(frozen=True, slots=True)
-class Environment:
-    """What the application lends to the plugins of one server block.
+class Lent:
+    """What the application lends to every plugin.
 
     Attributes:
-        zones: The zones of the block's keys, in the order written.
-        place: What tells the block from all others, in this Corefile and in the next. Known once `bind` is set up.
-        recursive: Whether a plugin of the block asks other servers. Known once all plugins of the block are set up.
         clock: Monotonic time in seconds: for lifetimes and timers.
         wall: Unix time in seconds: for serials and certificates only.
         metrics: Where counters and gauges are kept.
         resolve: Ask the whole server, as a client of the same listener would: for chases.
-        settle: Have `Response.repeat`'s notes told of all answers that were given again, before counts are shown.
+        settle: Have everything counted that was answered, in all processes of the server, before counts are shown.
         spawn: Run work that outlives a query; failures are logged, the process lives on.
-        find: Another plugin of the block that is an instance of a class or runtime protocol, or None. Known once all
-            plugins of the block are set up.
-        keep: The resource kept under a key since an earlier Corefile, else the one that the maker makes.
-        serve: Answer GET requests for a path on an HTTP side port; ``serve(place, address, path, page)``.
         unready: The names of plugins, of all blocks, that cannot answer yet, with the reason of each.
-        listen: Ask for the block to be served on these addresses instead of on all; ``listen(place, addresses)``.
+        unwell: What keeps other processes of the server from answering; empty where nothing does.
+        workers: The process ids of the others that answer, too.
         listening: The addresses and ports that the server answers at, once it does; an address may stand for all.
         look_again: Ask for the Corefile to be read again, and to be put in force if it says something else.
         stopping: Whether the server was told to stop and only drains.
     """
 
-    zones: tuple[Name, ...]
-    place: Callable[[], Hashable]
-    recursive: Callable[[], bool]
     clock: Callable[[], float]
     wall: Callable[[], float]
     metrics: Metrics
     resolve: Callable[[Query], Awaitable[Response]]
     settle: Callable[[], Awaitable[None]]
     spawn: "Spawn"
-    find: "Find"
-    keep: "Keep"
-    serve: "Serve"
     unready: Callable[[], dict[str, str]]
-    listen: Callable[[Place, Sequence[str]], None]
+    unwell: Callable[[], str]
+    workers: Callable[[], Sequence[int]]
     listening: Callable[[], Sequence[tuple[str, int]]]
     look_again: Callable[[], None]
     stopping: Callable[[], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Environment(Lent):
+    """What is lent to the plugins of one server block.
+
+    Attributes:
+        zones: The zones of the block's keys, in the order written.
+        place: What tells the block from all others, in this Corefile and in the next. Known once `bind` is set up.
+        recursive: Whether a plugin of the block asks other servers. Known once all plugins of the block are set up.
+        find: Another plugin of the block that is an instance of a class or runtime protocol, or None. Known once all
+            plugins of the block are set up.
+        keep: The resource kept under a key since an earlier Corefile, else the one that the maker makes.
+        serve: Answer GET requests for a path on an HTTP side port; ``serve(place, address, path, page)``.
+        listen: Ask for the block to be served on these addresses instead of on all; ``listen(place, addresses)``.
+    """
+
+    zones: tuple[Name, ...]
+    place: Callable[[], Hashable]
+    recursive: Callable[[], bool]
+    find: "Find"
+    keep: "Keep"
+    serve: "Serve"
+    listen: Callable[[Place, Sequence[str]], None]
 
 
 class Spawn(Protocol):

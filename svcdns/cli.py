@@ -8,16 +8,18 @@ import platform
 import re
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from types import FrameType
 
 from svcdns import logs
 from svcdns.app import App, Settings, handle_signals
-from svcdns.corefile.values import parse_port
+from svcdns.corefile.values import parse_integer, parse_port
 from svcdns.errors import SvcdnsError
 from svcdns.plugins import DIRECTIVES
+from svcdns.plugins.multisocket import MOST
+from svcdns.processors import count_processors
 
 _SIGNAL_BASE = 128
 _GC_THRESHOLDS = (5000, 100, 100)  # a query leaves no cycles behind, and a pass over 20,000 objects takes 10 ms
@@ -107,6 +109,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--conf", default="Corefile", metavar="FILE", help="Corefile to load; stdin reads it")
     add("--dns.port", "--p", dest="port", default="53", metavar="PORT", help="default port")
     add("--log-format", default=_TEXT, metavar="FORMAT", help="how log lines are written: text")
+    add("--workers", metavar="NUMBER|auto", help="how many processes answer queries, whatever the Corefile says")
     add("--pidfile", metavar="FILE", help="where to write the process id")
     for switch, purpose in _SWITCHES.items():
         add(f"--{switch}", type=_parse_truth, metavar="true|false", help=purpose)
@@ -132,7 +135,23 @@ def _parse_truth(text: str) -> bool:
 def _read_settings(flags: argparse.Namespace) -> Settings:
     if flags.log_format != _TEXT:
         raise SvcdnsError(f"-log-format: found {flags.log_format!r}, expected {_TEXT}; svcdns writes no other yet")
+    port = _read(flags.port, "-dns.port", parse_port)
+    workers = None if flags.workers is None else _read(flags.workers, "-workers", _parse_workers)
+    return Settings(flags.conf, port, workers)
+
+
+def _read(text: str, flag: str, parse: Callable[[str], int]) -> int:
     try:
-        return Settings(flags.conf, parse_port(flags.port))
+        return parse(text)
     except ValueError as error:
-        raise SvcdnsError(f"-dns.port: found {flags.port!r}, {error}") from error
+        raise SvcdnsError(f"{flag}: found {text!r}, {error}") from error
+
+
+def _parse_workers(text: str) -> int:
+    """Read how many processes answer queries."""
+    if text == "auto":
+        return count_processors()
+    try:
+        return parse_integer(text, 1, MOST)
+    except ValueError as error:
+        raise ValueError(f"{error}, or auto") from error

@@ -115,6 +115,8 @@ def environment(**overrides: Any) -> Environment:
         "keep": Kept(),
         "serve": Pages(),
         "unready": dict,
+        "unwell": str,
+        "workers": tuple,
         "listen": lambda place, addresses: None,
         "listening": list,
         "look_again": lambda: None,
@@ -142,7 +144,7 @@ async def running(lent: Environment, plugins: Sequence[Plugin]) -> AsyncIterator
     """Do the background work of plugins and of the resources that they keep."""
     assert isinstance(lent.keep, Kept)
     assert isinstance(lent.spawn, Spawned)
-    workers = [*lent.keep.resources.values(), *plugins]
+    workers: list[Plugin | Resource] = [*lent.keep.resources.values(), *plugins]
     tasks = [asyncio.ensure_future(worker.run()) for worker in workers]
     await asyncio.sleep(0)
     try:

@@ -128,4 +128,4 @@ async def serving(
 
 
 async def _is_ready(app: App) -> bool:
-    return not app.unready()
+    return app.is_ready()

@@ -1,7 +1,6 @@
 """Every configuration that is shipped can be used: Corefiles, manifests, and the examples of the manuals."""
 
 import re
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,16 +8,13 @@ from typing import Any
 import pytest
 import yaml
 
-from svcdns.assembly import Assembly, Lent, assemble
+from svcdns.assembly import Assembly, assemble
 from svcdns.corefile import parse
 from svcdns.corefile_files import read_import
-from svcdns.dns.message import Query, Rcode, Response
 from svcdns.errors import ConfigError
 from svcdns.kube.manifests import documents
-from svcdns.metrics import Metrics
 from svcdns.plugins import DIRECTIVES
-from svcdns.tasks import Tasks
-from tests.fakes import settle
+from tests.fakes import environment
 from tests.manuals import fenced, find_plugins
 
 ROOT = Path(__file__).parent.parent
@@ -48,22 +44,7 @@ def load(text: str, path: Path) -> Assembly:
     environ = {"MANIFESTS": str(MANIFESTS)}
     corefile = parse(text, str(path), known=DIRECTIVES, environ=environ, read=read_import, warn=lambda _: None)
 
-    async def resolve(_: Query) -> Response:
-        return Response(Rcode.REFUSED)
-
-    lent = Lent(
-        clock=time.monotonic,
-        wall=time.time,
-        metrics=Metrics(),
-        resolve=resolve,
-        settle=settle,
-        spawn=Tasks().spawn,
-        unready=dict,
-        listening=list,
-        look_again=lambda: None,
-        stopping=lambda: False,
-    )
-    return assemble(corefile, lent, {}, port=53)
+    return assemble(corefile, environment(), {}, port=53)
 
 
 def read_documents(path: Path) -> Iterator[dict[str, Any]]:

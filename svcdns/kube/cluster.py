@@ -9,7 +9,7 @@ be stale and nothing leaks.
 from collections import deque
 from collections.abc import Callable, Collection, Hashable, Iterable
 from itertools import islice
-from typing import Generic, TypeVar, cast
+from typing import Generic, NamedTuple, TypeVar, cast
 
 from svcdns.kube.objects import EndpointSlice, Key, Kind, Namespace, Object, Pod, Service
 
@@ -121,9 +121,29 @@ def _strike(index: dict[K, tuple[T, ...]], keys: Iterable[K], gone: T) -> None:
             index.pop(key, None)
 
 
+def ignore(change: "Change | None") -> None:
+    """Tell nobody."""
+
+
 def new_store(kind: Kind) -> Store[Object]:
     """Return an empty store for objects of *kind*."""
     return cast("Store[Object]", SliceStore() if kind is Kind.ENDPOINT_SLICE else Store())
+
+
+class Change(NamedTuple):
+    """A change of one object, for a cluster elsewhere to learn.
+
+    Attributes:
+        kind: Its kind.
+        key: Its key.
+        found: The object; None where it is gone.
+        serial: The serial from then on.
+    """
+
+    kind: Kind
+    key: Key
+    found: Object | None
+    serial: int
 
 
 class Cluster:
@@ -143,6 +163,7 @@ class Cluster:
         revision: Counts changes.
         serial: The serial of zones made from these objects: each change raises it, to Unix time where that is higher
             (RFC 1982).
+        tell: Is told of each change of one object, and None of any larger one.
     """
 
     def __init__(self, kinds: Collection[Kind], wall: Callable[[], float]) -> None:
@@ -153,6 +174,7 @@ class Cluster:
         self.pending = frozenset(kinds)
         self.denied: frozenset[Kind] = frozenset()
         self.revision = 0
+        self.tell: Callable[[Change | None], None] = ignore
         self._wall = wall
         self.serial = int(wall()) & _SERIAL_BITS
         self._changes: deque[frozenset[Key] | None] = deque(maxlen=_REMEMBERED_CHANGES)
@@ -172,12 +194,22 @@ class Cluster:
         before = self.store(kind).put(found)
         if before is None or before.with_version(found.version) != found:
             self._changed(kind, before, found)
+            self.tell(Change(kind, found.key, found, self.serial))
 
     def remove(self, kind: Kind, key: Key) -> None:
         """Take in that an object is gone; one that is not there makes no difference."""
         before = self.store(kind).remove(key)
         if before is not None:
             self._changed(kind, before)
+            self.tell(Change(kind, key, None, self.serial))
+
+    def learn(self, change: Change) -> None:
+        """Take in a change that another cluster told of."""
+        if change.found is None:
+            self.remove(change.kind, change.key)
+        else:
+            self.put(change.kind, change.found)
+        self.serial = change.serial
 
     def swap(self, kind: Kind, store: Store[Object], touched: frozenset[Key] | None = None) -> None:
         """Put a whole list of *kind* in the place of the current one, in one step.
@@ -203,18 +235,21 @@ class Cluster:
         self.denied -= {kind}
         if touched is None or touched:
             self._note(touched)
+            self.tell(None)
 
     def deny(self, kind: Kind) -> None:
         """Take in that the API server refuses *kind*; answers that do not need it go on without."""
         if kind not in self.denied:
             self.denied |= {kind}
             self._note(None)
+            self.tell(None)
 
     def allow(self, kind: Kind) -> None:
         """Take in that a kind refused before is delivered again."""
         if kind in self.denied:
             self.denied -= {kind}
             self._note(None)
+            self.tell(None)
 
     def changes_since(self, revision: int) -> frozenset[Key] | None:
         """Return the Services touched since *revision*, or None where any name may have changed."""

@@ -53,14 +53,18 @@ class Acceptor:
         """Begin to accept."""
         asyncio.get_running_loop().add_reader(self._socket, self._accept)
 
+    def pause(self) -> None:
+        """Accept no more; `start` begins again."""
+        asyncio.get_running_loop().remove_reader(self._socket)
+        if self._resuming is not None:
+            self._resuming.cancel()
+
     async def stop(self) -> None:
         """Take in what has come, and accept no more."""
         for _ in range(_LAST_BATCHES):
             if not self._accept():
                 break
-        asyncio.get_running_loop().remove_reader(self._socket)
-        if self._resuming is not None:
-            self._resuming.cancel()
+        self.pause()
         self._socket.close()
         await asyncio.gather(*self._arriving)
 

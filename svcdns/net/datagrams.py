@@ -67,6 +67,10 @@ class Datagrams:
         """Begin to read."""
         asyncio.get_running_loop().add_reader(self._socket, self._read)
 
+    def pause(self) -> None:
+        """Read no more; `start` begins again."""
+        asyncio.get_running_loop().remove_reader(self._socket)
+
     async def stop(self, grace: float) -> None:
         """Answer what has come, then close.
 
@@ -76,7 +80,7 @@ class Datagrams:
         self._drain()
         if self._pending:
             await asyncio.wait(self._pending, timeout=grace)
-        asyncio.get_running_loop().remove_reader(self._socket)
+        self.pause()
         self._drain()
         self._socket.close()
 

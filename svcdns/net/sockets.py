@@ -3,7 +3,7 @@
 import asyncio
 import resource
 import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -93,20 +93,21 @@ def describe(bound: socket.socket, label: str, transport: str) -> Listener:
     return Listener(label, transport, 1 if bound.family == socket.AF_INET else 2, address, port)
 
 
-def share(sockets: Sequence[socket.socket], *, shared: bool) -> None:
+def share(sockets: Iterable[socket.socket], *, shared: bool) -> None:
     """Say whether the ports of *sockets* may be had by others that say so, too, at addresses that overlap theirs."""
     for each in sockets:
         each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, shared)
 
 
 @contextmanager
-def sharing(sockets: Sequence[socket.socket]) -> Iterator[None]:
+def sharing(sockets: Iterable[socket.socket]) -> Iterator[None]:
     """Share the ports of *sockets* meanwhile."""
-    share(sockets, shared=True)
+    alone = [each for each in sockets if not each.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT)]
+    share(alone, shared=True)
     try:
         yield
     finally:
-        share(sockets, shared=False)
+        share(alone, shared=False)
 
 
 def bind(address: str, port: int, kind: socket.SocketKind, *, shared: bool = False) -> socket.socket:

@@ -34,6 +34,10 @@ class Streams:
         """Begin to accept."""
         self._acceptor.start()
 
+    def pause(self) -> None:
+        """Accept no more; `start` begins again. What is connected is answered."""
+        self._acceptor.pause()
+
     async def stop(self, grace: float) -> None:
         """Accept no more, and answer what has come.
 

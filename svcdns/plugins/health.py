@@ -7,8 +7,9 @@ Syntax:
     }
     ```
 
-`/health` at ADDRESS (`:8080`) answers 200 and `OK` from start to end. Each second the server asks that page itself, so
-that a process which is slow or stuck shows in the metrics.
+`/health` at ADDRESS (`:8080`) answers 200 and `OK` from start to end; 503 only while one of several processes
+(`multisocket`) has been silent for seconds, until another has its place. Each second the server asks that page itself,
+so that a process which is slow or stuck shows in the metrics.
 
 - `lameduck`: how long, after it was told to stop, the server goes on answering queries (0s), so that clients and load
   balancers have time to leave. `/health` stays at 200 meanwhile, while `/ready` is at 503 from the first moment.
@@ -64,10 +65,13 @@ class Health(Plugin):
         lameduck: How long the server goes on answering after it was told to stop, in seconds.
     """
 
+    singular = True
+
     def __init__(self, environment: Environment, url: str, lameduck: float) -> None:
         self.lameduck = lameduck
         self._url = url
         self._clock = environment.clock
+        self._unwell = environment.unwell
         metrics = environment.metrics
         self._failures = metrics.counter(
             "coredns_health_request_failures_total", "The server's requests to its own health page that failed."
@@ -81,7 +85,8 @@ class Health(Plugin):
 
     async def page(self) -> tuple[int, str, str]:
         """Answer ``/health``."""
-        return 200, PLAIN, "OK"
+        unwell = self._unwell()
+        return (503, PLAIN, unwell) if unwell else (200, PLAIN, "OK")
 
     async def run(self) -> None:
         """Ask the page each second."""

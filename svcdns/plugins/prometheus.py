@@ -33,14 +33,19 @@ Metrics:
     - coredns_dns_do_requests_total{server, zone, view}: queries that ask for DNSSEC.
     - coredns_dns_response_size_bytes{server, zone, view, proto}: octets of answers before compression.
     - coredns_dns_responses_total{server, zone, view, rcode, plugin}: answers, and which plugin made them.
-    - process_*, python_*: the process, and Python in it.
+    - process_*, python_*: the process, and Python in it. CPU, memory and files are the sum over all processes
+      (`multisocket`), so that memory they share counts several times.
 """
 
+import os
 import platform
-from collections.abc import Iterable, Sequence
+import resource
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from importlib.metadata import version
+from itertools import chain
 
-from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
+from prometheus_client import CollectorRegistry, GCCollector, Metric, PlatformCollector, ProcessCollector
 
 from svcdns.chain import Environment, Handler, Plugin, only, read_address
 from svcdns.corefile import Directive
@@ -50,6 +55,9 @@ from svcdns.traffic import Traffic
 
 PATH = "/metrics"
 _ADDRESS = "localhost:9153"
+_CPU = "process_cpu_seconds"
+_SUMMED = frozenset({_CPU, "process_resident_memory_bytes", "process_virtual_memory_bytes", "process_open_fds"})
+"""What all processes of the server have together."""
 
 
 class Prometheus(Plugin):
@@ -65,9 +73,9 @@ class Prometheus(Plugin):
         self._clock = environment.clock
         self._metrics = environment.metrics
         self._settle = environment.settle
+        self._workers = environment.workers
         self._count = Traffic(environment.metrics).count
         self._registry = CollectorRegistry(auto_describe=False)
-        ProcessCollector(registry=self._registry)
         PlatformCollector(registry=self._registry)
         GCCollector(registry=self._registry)
 
@@ -80,13 +88,33 @@ class Prometheus(Plugin):
     async def page(self) -> tuple[int, str, str]:
         """Answer ``/metrics``."""
         await self._settle()
-        return 200, CONTENT_TYPE, self._metrics.expose(self._process())
+        return 200, CONTENT_TYPE, self._metrics.expose(map(_show, self._collect()))
 
-    def _process(self) -> Iterable[Exposition]:
-        for family in self._registry.collect():
-            name = f"{family.name}_total" if family.type == "counter" else family.name
-            lines = [sample(each.name, label_text(each.labels), each.value) for each in family.samples]
-            yield Exposition(name, family.documentation, family.type, lines)
+    def _collect(self) -> Iterator[Metric]:
+        yield from self._registry.collect()
+        elsewhere = defaultdict(float, {_CPU: _sum_times(resource.getrusage(resource.RUSAGE_CHILDREN))})
+        for family in chain.from_iterable(map(_describe_process, self._workers())):
+            elsewhere[family.name] += family.samples[0].value
+        for family in _describe_process(os.getpid()):
+            added = elsewhere[family.name] if family.name in _SUMMED else 0
+            family.samples[0] = family.samples[0]._replace(value=family.samples[0].value + added)
+            yield family
+
+
+def _describe_process(pid: int) -> Iterable[Metric]:
+    """Return what the system tells of a process; nothing of one that is gone."""
+    return ProcessCollector(pid=lambda: pid, registry=None).collect()
+
+
+def _sum_times(usage: resource.struct_rusage) -> float:
+    """Return the CPU time of workers that are gone, which must not be missing in a counter, in seconds."""
+    return usage.ru_utime + usage.ru_stime
+
+
+def _show(family: Metric) -> Exposition:
+    name = f"{family.name}_total" if family.type == "counter" else family.name
+    lines = [sample(each.name, label_text(each.labels), each.value) for each in family.samples]
+    return Exposition(name, family.documentation, family.type, lines)
 
 
 def setup(directives: Sequence[Directive], environment: Environment) -> Plugin:

@@ -45,6 +45,8 @@ class Reload(Plugin):
         jitter: Seconds by which they differ, so that servers of one cluster do not all reload at once.
     """
 
+    singular = True
+
     def __init__(self, environment: Environment, interval: float, jitter: float) -> None:
         self._environment = environment
         self._interval = interval

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from tests.cluster.apiserver import ApiServer, Client, api_server, client_of
+from tests.cluster.wire import Wire
 
 
 @pytest.fixture(scope="session")
@@ -19,3 +20,12 @@ async def client(api: ApiServer) -> AsyncIterator[Client]:
     """Open a client of the API server."""
     async with client_of(api) as opened:
         yield opened
+
+
+@pytest.fixture
+async def wire(api: ApiServer) -> AsyncIterator[Wire]:
+    """Open a way to the API server that can be cut."""
+    opened = Wire(api.port)
+    await opened.open()
+    yield opened
+    await opened.close()

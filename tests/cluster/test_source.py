@@ -1,7 +1,6 @@
 """A real API server as the source of Services: what happens there arrives here, whatever happens in between."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -11,6 +10,7 @@ import pytest
 from svcdns.kube.api.config import Pace
 from svcdns.kube.objects import Key, Kind
 from tests.cluster.apiserver import ApiServer, Client, Object, endpoint_slice, namespace, service
+from tests.cluster.wire import Wire
 from tests.kube.api import following
 from tests.kube.api.following import KINDS, Following
 
@@ -21,78 +21,12 @@ until = partial(following.until, pause=0.001)
 _numbers = count()
 
 
-class Wire:
-    """A way to the API server that can be cut."""
-
-    def __init__(self, port: int) -> None:
-        self._target = port
-        self._server: asyncio.Server | None = None
-        self._writers: set[asyncio.StreamWriter] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
-        self.port = 0
-
-    @property
-    def url(self) -> str:
-        return f"https://127.0.0.1:{self.port}"
-
-    async def open(self) -> None:
-        """Take connections, again on the same port."""
-        self._server = await asyncio.start_server(self._carry, "127.0.0.1", self.port)
-        self.port = self._server.sockets[0].getsockname()[1]
-
-    def cut(self) -> None:
-        """Break off all connections."""
-        for writer in self._writers:
-            writer.transport.abort()
-
-    async def close(self) -> None:
-        """Break off all connections and take no more."""
-        if self._server is not None:
-            self._server.close()
-        self.cut()
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        there, back = await asyncio.open_connection("127.0.0.1", self._target)
-        self._writers |= {writer, back}
-        try:
-            await asyncio.gather(_copy(reader, back), _copy(there, writer))
-        except (OSError, asyncio.CancelledError):
-            pass
-        finally:
-            self._writers -= {writer, back}
-            writer.close()
-            back.close()
-
-
-async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while data := await reader.read(65536):
-        writer.write(data)
-        await writer.drain()
-    writer.close()
-
-
 @pytest.fixture
 async def space(client: Client) -> str:
     """Create a namespace of the test's own."""
     name = f"source-{next(_numbers)}"
     await client.create(namespace(name))
     return name
-
-
-@pytest.fixture
-async def wire(api: ApiServer) -> AsyncIterator[Wire]:
-    """Open a way to the API server that can be cut."""
-    opened = Wire(api.port)
-    await opened.open()
-    yield opened
-    await opened.close()
 
 
 async def arrives(follows: Following, client: Client, obj: Object) -> None:

@@ -2,6 +2,7 @@
 
 from cachetools import LRUCache
 
+from svcdns.chain import Resource
 from svcdns.dns.name import Name
 from svcdns.plugins.cache.entry import Entry
 
@@ -74,7 +75,7 @@ def _size(entry: Entry) -> int:
     return max(entry.size, AVERAGE_SIZE)
 
 
-class Store:
+class Store(Resource):
     """Answers and denials; outlives a reload.
 
     Args:
@@ -86,5 +87,6 @@ class Store:
         self.success = Table(successes)
         self.denial = Table(denials)
 
-    async def run(self) -> None:
-        """Do nothing: what expires is replaced when it is asked for, or goes when room is needed."""
+    def inherit(self) -> "Store":
+        """Return what is kept."""
+        return self

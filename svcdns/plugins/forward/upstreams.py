@@ -8,7 +8,7 @@ from collections.abc import Hashable
 from ssl import SSLContext
 from weakref import WeakValueDictionary
 
-from svcdns.chain import Environment
+from svcdns.chain import Environment, Resource
 from svcdns.metrics import Metrics
 from svcdns.net.poller import Poller
 from svcdns.net.pool import Keeping, Route
@@ -22,7 +22,7 @@ PROXY = "forward"
 """What CoreDNS's metrics call the plugin."""
 
 
-class Upstreams:
+class Upstreams(Resource):
     """Every upstream that some `forward` asks; kept across reloads.
 
     Args:

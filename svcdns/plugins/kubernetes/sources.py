@@ -2,15 +2,14 @@
 
 import logging
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from svcdns.chain import Environment
+from svcdns.chain import Environment, Resource, Tell
 from svcdns.corefile import Directive
 from svcdns.kube.api.config import ApiConfig
 from svcdns.kube.api.source import ApiSource
-from svcdns.kube.cluster import Cluster
+from svcdns.kube.cluster import Change, Cluster, ignore
 from svcdns.kube.manifests import controlplane
 from svcdns.kube.manifests.source import Manifests
 from svcdns.kube.objects import Kind
@@ -19,19 +18,43 @@ from svcdns.plugins.kubernetes.config import Folders, Settings
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(Resource):
     """A cluster, and what keeps it current.
 
-    Attributes:
+    Args:
         cluster: The cluster.
-        run: Keeps it current until cancelled.
+        follow: Keeps it current until cancelled; None where another process does.
         faults: Returns what keeps kinds from being current.
     """
 
-    cluster: Cluster
-    run: Callable[[], Coroutine[Any, Any, None]]
-    faults: Callable[[], Mapping[Kind, str]]
+    def __init__(
+        self,
+        cluster: Cluster,
+        follow: Callable[[], Coroutine[Any, Any, None]] | None = None,
+        faults: Callable[[], Mapping[Kind, str]] = dict,
+    ) -> None:
+        self.cluster = cluster
+        self.faults = faults
+        self._follow = follow
+
+    async def run(self) -> None:
+        """Keep the cluster current until cancelled."""
+        if self._follow is not None:
+            await self._follow()
+
+    def inherit(self) -> "Source":
+        """Return the cluster without what keeps it current."""
+        self.cluster.tell = ignore
+        return Source(self.cluster)
+
+    def publish(self, tell: Tell) -> None:
+        """Have *tell* called with each change of the cluster."""
+        self.cluster.tell = tell
+
+    def learn(self, change: object) -> None:
+        """Take in a change of the cluster."""
+        assert isinstance(change, Change)  # noqa: S101 - that is what `publish` tells
+        self.cluster.learn(change)
 
 
 def open_source(directive: Directive, settings: Settings, environment: Environment) -> Source:
@@ -70,7 +93,7 @@ def _open_folders(folders: Folders, settings: Settings, cluster: Cluster) -> Sou
         raise option.error(f"found '{error.filename}', expected a file or folder: {error.strerror}") from None
     found = f"{len(cluster.services)} Services in {len(cluster.namespaces)} namespaces"
     log.info("%s: %s in %d files", ", ".join(map(str, folders.paths)), found, manifests.files)
-    return Source(cluster, manifests.run, dict)
+    return Source(cluster, manifests.run)
 
 
 def _open_api(config: ApiConfig, cluster: Cluster, environment: Environment) -> Source:

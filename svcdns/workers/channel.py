@@ -1,0 +1,125 @@
+"""Messages between the first process and a worker: in order, whole, and handled as they come."""
+
+import asyncio
+import pickle
+import socket
+import struct
+from collections.abc import Callable, Hashable
+from typing import NamedTuple
+
+from svcdns.metrics import Report
+
+_SIZE = struct.Struct("!I")
+
+
+class Changed(NamedTuple):
+    """To a worker: a resource changed.
+
+    Attributes:
+        key: The resource's key.
+        change: What to learn.
+    """
+
+    key: Hashable
+    change: object
+
+
+class Ping(NamedTuple):
+    """To a worker: say that you live."""
+
+
+class Pong(NamedTuple):
+    """From a worker: it lives, and reads its sockets."""
+
+
+class Count(NamedTuple):
+    """To a worker: say what you counted."""
+
+
+class Counted(NamedTuple):
+    """From a worker: what it counted since it was asked last.
+
+    Attributes:
+        reports: What to add to the metrics of the first process.
+    """
+
+    reports: list[Report]
+
+
+class Leave(NamedTuple):
+    """To a worker: answer what has come, say what you counted, and end."""
+
+
+def _ignore(message: object) -> None:
+    """Hear nothing."""
+
+
+def _do_nothing() -> None:
+    """Let the other go."""
+
+
+class Channel(asyncio.Protocol):
+    """One end of the connection between two processes.
+
+    Attributes:
+        hear: Takes each message of the other.
+        end: Is called when the other is gone.
+    """
+
+    def __init__(self) -> None:
+        self.hear: Callable[[object], None] = _ignore
+        self.end: Callable[[], None] = _do_nothing
+        self._held = bytearray()
+        self._left = asyncio.Event()
+        self._left.set()
+        self._transport: asyncio.Transport
+
+    async def open(self, connected: socket.socket) -> None:
+        """Begin to hear what comes through a connected stream socket, which the channel owns from now on."""
+        await asyncio.get_running_loop().create_unix_connection(lambda: self, sock=connected)
+
+    def send(self, message: object) -> None:
+        """Send *message*, a tuple of this module, without waiting."""
+        octets = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
+        self._transport.write(_SIZE.pack(len(octets)) + octets)
+
+    async def flush(self) -> None:
+        """Wait until all that was sent has left."""
+        await self._left.wait()
+
+    def abort(self) -> None:
+        """Close at once."""
+        self._transport.abort()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take note of the transport."""
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - what a stream socket gets
+        self._transport = transport
+        transport.set_write_buffer_limits(high=0)
+
+    def pause_writing(self) -> None:
+        """Take note that something is left to send."""
+        self._left.clear()
+
+    def resume_writing(self) -> None:
+        """Take note that nothing is."""
+        self._left.set()
+
+    def data_received(self, data: bytes) -> None:
+        """Handle the messages that are whole now."""
+        held = self._held
+        held += data
+        start = 0
+        while len(held) >= start + _SIZE.size:
+            begin = start + _SIZE.size
+            (size,) = _SIZE.unpack_from(held, start)
+            if len(held) < begin + size:
+                break
+            start = begin + size
+            self.hear(pickle.loads(held[begin:start]))  # noqa: S301 - from a fork of ours, through a pair of sockets
+        del held[:start]
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - why it ended makes no difference
+        """Say that the other is gone."""
+        self._left.set()
+        self.end()

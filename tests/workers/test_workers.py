@@ -1,0 +1,263 @@
+"""Several processes that serve together, seen from outside."""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import dns.message
+import dns.query
+import pytest
+
+from svcdns.processors import count_processors
+from tests.fake_upstream import fake_upstream
+from tests.workers.processes import ADDRESS, CLIENTS, PATIENCE, Running, at_ports, is_alive, serving
+
+COREFILE = """
+.:PORT {
+    bind 127.0.0.1
+    health 127.0.0.1:SIDE
+    prometheus 127.0.0.1:SIDE
+    kubernetes cluster.local {
+        manifests web.yaml
+    }
+}
+"""
+WEB = """
+apiVersion: v1
+kind: Service
+metadata: {{name: web}}
+spec:
+  clusterIP: {}
+"""
+NAME = "web.default.svc.cluster.local"
+FIRST, SECOND = "10.96.0.1", "10.96.0.2"
+
+
+def write_service(folder: Path, address: str) -> None:
+    """Have the Service at *address*, in one step."""
+    (folder / "new").write_text(WEB.format(address))
+    (folder / "new").rename(folder / "web.yaml")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    write_service(tmp_path, FIRST)
+    return tmp_path
+
+
+def test_one_process_is_the_rule(folder: Path) -> None:
+    with serving(folder, COREFILE) as server:
+        assert set(server.ask_all(NAME)) == {FIRST}
+        assert server.sample("svcdns_workers") == 1
+        assert server.workers == []
+
+
+@pytest.mark.parametrize(
+    ("directive", "arguments", "count"),
+    [
+        ("multisocket 3", [], 3),
+        ("multisocket", [], count_processors()),
+        ("", ["-workers", "2"], 2),
+        ("", ["-workers=auto"], count_processors()),
+        ("multisocket 3", ["-workers", "1"], 1),
+    ],
+)
+def test_the_number_of_processes_is_what_was_asked_for(
+    folder: Path, directive: str, arguments: list[str], count: int
+) -> None:
+    corefile = COREFILE.replace("bind", f"{directive}\n    bind")
+    with serving(folder, corefile, *arguments) as server:
+        server.until_serving(count)
+        assert len(server.workers) == count - 1
+        assert set(server.ask_all(NAME)) == {FIRST}
+
+
+def test_the_largest_number_of_several_server_blocks_counts_for_all(folder: Path) -> None:
+    blocks = "".join(
+        f"{zone}:PORT {{\n    bind 127.0.0.1\n    multisocket {number}\n}}\n"
+        for zone, number in (("a.test", 2), ("b.test", 3))
+    )
+    with serving(folder, COREFILE + blocks) as server:
+        server.until_serving(3)
+
+
+def test_a_worker_answers_while_the_first_process_is_held_up(folder: Path) -> None:
+    with serving(folder, COREFILE, "-workers", "2") as server:
+        server.until_serving(2)
+        server.signal(signal.SIGSTOP)
+        try:
+            with server.asked(NAME) as clients:
+                answered = [client for client in clients if _is_answered(client)]
+        finally:
+            server.signal(signal.SIGCONT)
+        assert 0 < len(answered) < CLIENTS
+
+
+def _is_answered(client: socket.socket) -> bool:
+    client.settimeout(0.1)
+    try:
+        return bool(client.recv(4096))
+    except TimeoutError:
+        return False
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_worker_that_ends_is_replaced_and_nobody_else_notices(folder: Path, number: signal.Signals) -> None:
+    with serving(folder, COREFILE, "-workers", "3") as server:
+        server.until_serving(3)
+        lost, kept = server.workers
+        os.kill(lost, number)
+        for _ in range(10):
+            assert set(server.ask_all(NAME)) == {FIRST}
+        server.until(lambda: lost not in server.workers)
+        server.until_serving(3)
+        assert kept in server.workers
+        assert set(server.ask_all(NAME)) == {FIRST}
+        assert server.sample("svcdns_workers_lost_total") == 1
+    assert f"worker 1 (process {lost})" in server.log.read_text()
+
+
+def test_one_that_is_stuck_makes_health_fail_until_another_has_its_place(folder: Path) -> None:
+    with serving(folder, COREFILE, "-workers", "2") as server:
+        server.until_serving(2)
+        assert server.get("/health") == (200, "OK")
+        (stuck,) = server.workers
+        os.kill(stuck, signal.SIGSTOP)
+        server.until(lambda: server.get("/health")[0] == 503)
+        assert "worker 1 has been silent for" in server.get("/health")[1]
+        server.until(lambda: server.get("/health") == (200, "OK"))
+        server.until_serving(2)
+        assert stuck not in server.workers
+        assert set(server.ask_all(NAME)) == {FIRST}
+
+
+def test_a_change_reaches_all(folder: Path) -> None:
+    with serving(folder, COREFILE, "-workers", "3") as server:
+        server.until_serving(3)
+        workers = server.workers
+        for address in (SECOND, FIRST):
+            write_service(folder, address)
+            server.until(lambda: set(server.ask_all(NAME)) == {address})  # noqa: B023 - called in this turn only
+        (folder / "web.yaml").write_text("")
+        server.until(lambda: set(server.ask_all(NAME)) == {"NXDOMAIN"})
+        assert server.workers == workers
+
+
+def test_metrics_are_the_sum(folder: Path) -> None:
+    with serving(folder, COREFILE, "-workers", "3") as server:
+        server.until_serving(3)
+        server.ask_all(NAME)
+        assert server.sample("coredns_dns_requests_total") == CLIENTS
+        os.kill(server.workers[0], signal.SIGKILL)
+        server.until(lambda: server.sample("svcdns_workers_lost_total") == 1)
+        server.until_serving(3)
+        assert server.sample("coredns_dns_requests_total") == CLIENTS
+        server.ask_all(NAME)
+        assert server.sample("coredns_dns_requests_total") == 2 * CLIENTS
+        assert server.sample("coredns_dns_request_duration_seconds_count") == 2 * CLIENTS
+
+
+def test_memory_and_files_of_all_are_shown(folder: Path) -> None:
+    with serving(folder, COREFILE, "-workers", "2") as server:
+        server.until_serving(2)
+        own = len(list(Path(f"/proc/{server.process.pid}/fd").iterdir()))
+        assert server.sample("process_open_fds") > own + 5
+
+
+def test_a_reload_acts_on_all(folder: Path) -> None:
+    with serving(folder, COREFILE, "-workers", "2") as server:
+        server.until_serving(2)
+        before = server.workers
+        changed = COREFILE.replace("cluster.local", "example.org")
+        (folder / "Corefile").write_text(at_ports(changed, server.port, server.side_port))
+        server.signal(signal.SIGUSR1)
+        server.until(lambda: set(server.ask_all("web.default.svc.example.org")) == {FIRST})
+        server.until_serving(2)
+        assert set(server.ask_all(NAME)) == {"REFUSED"}
+        assert not set(server.workers) & set(before)
+
+
+def test_a_reload_changes_the_number_of_processes_and_loses_nothing(folder: Path) -> None:
+    def corefile(directive: str) -> str:
+        return COREFILE.replace("bind", f"{directive}\n    bind")
+
+    with serving(folder, corefile("multisocket 2")) as server:
+        server.until_serving(2)
+        for number in (3, 1, 2):
+            text = at_ports(corefile(f"multisocket {number}"), server.port, server.side_port)
+            (folder / "Corefile").write_text(text)
+            server.signal(signal.SIGUSR1)
+
+            def serves(number: int = number) -> bool:
+                assert set(server.ask_all(NAME)) == {FIRST}
+                return server.sample("svcdns_workers") == number == len(server.workers) + 1
+
+            server.until(serves)
+
+
+def test_a_stop_answers_what_is_in_flight_everywhere_and_leaves_nobody(folder: Path) -> None:
+    with serving(folder, COREFILE, "-workers", "3") as server:
+        server.until_serving(3)
+        workers = server.workers
+        with server.asked(NAME) as clients:
+            server.signal(signal.SIGTERM)
+            assert all(client.recv(4096) for client in clients)
+        assert server.process.wait(PATIENCE) == 0
+        assert not any(map(is_alive, workers))
+
+
+def test_workers_do_not_outlive_the_first_process(folder: Path) -> None:
+    with serving(folder, COREFILE, "-workers", "3") as server:
+        server.until_serving(3)
+        workers = server.workers
+        server.process.kill()
+        server.process.wait(PATIENCE)
+    other = folder / "other"
+    other.mkdir()
+    write_service(other, SECOND)
+    corefile = COREFILE.replace("PORT", str(server.port))
+    with serving(other, corefile) as again:
+        assert _ask(again, server.port) == SECOND
+    assert not any(map(is_alive, workers))
+
+
+def _ask(server: Running, port: int) -> str:
+    assert server.process.poll() is None
+    answer = dns.query.udp(dns.message.make_query(NAME, "A"), ADDRESS, port=port, timeout=PATIENCE).answer
+    return str(answer[0][0])
+
+
+async def test_what_is_forwarded_is_answered_by_all(folder: Path) -> None:
+    async with fake_upstream() as upstream:
+        corefile = (
+            f"{COREFILE}\ntest:PORT {{\n    bind 127.0.0.1\n    forward . 127.0.0.1:{upstream.port}\n    cache\n}}\n"
+        )
+        with serving(folder, corefile, "-workers", "3") as server:
+            await asyncio.to_thread(server.until_serving, 3)
+            answers = await asyncio.to_thread(server.ask_all, "www.test")
+            assert len(set(answers)) == 1
+            assert answers[0] not in {"SERVFAIL", "REFUSED"}
+            entries = await asyncio.to_thread(server.sample, "coredns_cache_entries")
+            assert entries == 3
+
+
+def test_connections_are_spread_over_all_as_well(folder: Path) -> None:
+    with serving(folder, COREFILE, "-workers", "3") as server:
+        server.until_serving(3)
+        query = dns.message.make_query(NAME, "A")
+        for _ in range(CLIENTS):
+            assert dns.query.tcp(query, ADDRESS, PATIENCE, server.port).answer[0][0].to_text() == FIRST
+        os.kill(server.workers[0], signal.SIGKILL)
+        for _ in range(CLIENTS):
+            assert dns.query.tcp(query, ADDRESS, PATIENCE, server.port).answer[0][0].to_text() == FIRST
+
+
+def test_a_number_that_cannot_be_is_refused() -> None:
+    command = [sys.executable, "-m", "svcdns", "-workers", "0"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE)
+    assert done.returncode == 1
+    assert done.stderr == "-workers: found '0', expected a number from 1 to 1024, or auto\n"
