@@ -238,8 +238,8 @@ class App:
             log.warning(warning)
         await self._server.put_in_force(assembly)
         self._describe()
-        for key, resource in assembly.resources.items():
-            resource.publish(partial(self._pool.tell, key))
+        for number, resource in enumerate(assembly.resources.values()):
+            resource.publish(partial(self._pool.tell, number))
         self._pool.renew(self._size(assembly) - 1)
         listeners, self._replaced = self._replaced, []
         for endpoint in self._server.listeners.keys() - assembly.routes.keys():

@@ -4,7 +4,7 @@ import asyncio
 import pickle
 import socket
 import struct
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from typing import NamedTuple
 
 from svcdns.metrics import Report
@@ -16,11 +16,11 @@ class Changed(NamedTuple):
     """To a worker: a resource changed.
 
     Attributes:
-        key: The resource's key.
+        number: Which of the resources that were left, counted from 0.
         change: What to learn.
     """
 
-    key: Hashable
+    number: int
     change: object
 
 
@@ -48,6 +48,12 @@ class Counted(NamedTuple):
 
 class Leave(NamedTuple):
     """To a worker: answer what has come, say what you counted, and end."""
+
+
+def pack(message: object) -> bytes:
+    """Write *message*, a tuple of this module, as it is sent."""
+    octets = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
+    return _SIZE.pack(len(octets)) + octets
 
 
 def _ignore(message: object) -> None:
@@ -80,8 +86,11 @@ class Channel(asyncio.Protocol):
 
     def send(self, message: object) -> None:
         """Send *message*, a tuple of this module, without waiting."""
-        octets = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
-        self._transport.write(_SIZE.pack(len(octets)) + octets)
+        self.write(pack(message))
+
+    def write(self, octets: bytes) -> None:
+        """Send a message as `pack` writes it, without waiting."""
+        self._transport.write(octets)
 
     async def flush(self) -> None:
         """Wait until all that was sent has left."""

@@ -5,24 +5,24 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from typing import Protocol
 
 from svcdns.metrics import Metrics
 from svcdns.net.listeners import GRACE
-from svcdns.workers.channel import Changed, Channel, Count, Counted, Leave, Ping
+from svcdns.workers.channel import Changed, Channel, Count, Counted, Leave, Ping, pack
 from svcdns.workers.worker import SIGNALS, Bequest, work
 
 PULSE = 1.0
 """Seconds between two questions whether a worker lives."""
 
-SILENT = 2.5
-"""After how many seconds of silence a worker counts as unwell."""
+SILENT = 2
+"""How many such questions a worker leaves unanswered at most, or it counts as unwell."""
 
-STUCK = 5.0
-"""After how many seconds of silence a worker is killed."""
+STUCK = 5
+"""The same until it is killed."""
 
 COUNTING = 1.0
 """How many seconds workers have to say what they counted."""
@@ -69,7 +69,7 @@ class Member:
         began: When it was forked, in monotonic seconds.
 
     Attributes:
-        heard: When something was heard of it last.
+        unanswered: How often it was asked whether it lives since it was heard of last.
         serving: Whether it reads its sockets.
         leaving_since: When it was told to leave, if it was.
         counted: Done when it has said what it counted, or is gone.
@@ -79,7 +79,8 @@ class Member:
         self.number = number
         self.channel = channel
         self.pid = pid
-        self.began = self.heard = began
+        self.began = began
+        self.unanswered = 0
         self.serving = False
         self.leaving_since: float | None = None
         self.counted: asyncio.Future[None] | None = None
@@ -116,20 +117,24 @@ class Pool:
         return [member.pid for member in self._all()]
 
     def unwell(self) -> str:
-        """Return which workers have not been heard of for too long; nothing where all have."""
-        now = self._clock()
-        silent = [(each.number, now - each.heard) for each in self._members.values() if now - each.heard > SILENT]
-        return "; ".join(f"worker {number} has been silent for {seconds:.1f} s" for number, seconds in silent)
+        """Return which workers have not been heard of for too long; nothing where there are none."""
+        return "; ".join(
+            f"worker {member.number} (process {member.pid}) does not answer"
+            for member in self._members.values()
+            if member.unanswered > SILENT
+        )
 
     async def run(self) -> None:
         """Have as many workers as there are to be, until cancelled."""
         while True:
             await self._look_after()
-            pause = None if not self._size and not self._leaving else PULSE if self._is_time() else _UNTIL_READY
+            busy = self._size or self._leaving
+            pause = (PULSE if self._members or self._is_time() else _UNTIL_READY) if busy else None
             try:
                 await asyncio.wait_for(self._due.wait(), pause)
             except TimeoutError:
-                for member in self._all():
+                for member in self._members.values():
+                    member.unanswered += 1
                     member.channel.send(Ping())
             self._due.clear()
 
@@ -141,13 +146,19 @@ class Pool:
             self._dismiss(member)
         self._due.set()
 
-    def tell(self, key: Hashable, change: object) -> None:
-        """Have workers learn a change of the resource under *key*; None stands for more than can be told."""
+    def tell(self, number: int, change: object) -> None:
+        """Have workers learn a change of a resource; None stands for more than can be told.
+
+        Args:
+            number: Which of the resources that workers are left, counted from 0.
+            change: The change.
+        """
         if change is None:
             self.renew(self._size)
-            return
-        for member in self._members.values():
-            member.channel.send(Changed(key, change))
+        elif self._members:
+            octets = pack(Changed(number, change))
+            for member in self._members.values():
+                member.channel.write(octets)
 
     async def settle(self) -> None:
         """Add what workers counted, and what they have, to the metrics of the first process."""
@@ -184,7 +195,7 @@ class Pool:
         now = self._clock()
         for member in self._all():
             told = member.leaving_since
-            if now - (member.heard if told is None else told) > (STUCK if told is None else _LEAVING):
+            if member.unanswered > STUCK or (told is not None and now - told > _LEAVING):
                 log.error("worker %d (process %d) does not answer and is killed", member.number, member.pid)
                 _kill(member)
         if self._is_time():
@@ -224,7 +235,7 @@ class Pool:
             done.set_result(None)
 
     def _hear(self, member: Member, message: object) -> None:
-        member.heard = self._clock()
+        member.unanswered = 0
         if isinstance(message, Counted):
             self._first.metrics.add(message.reports, member.pid)
             _note_counted(member)

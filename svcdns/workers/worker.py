@@ -91,6 +91,7 @@ class _Worker:
         self._channel = Channel()
         self._channel.hear, self._channel.end = self._hear, self._end
         self._leaving = asyncio.Event()
+        self._learning: list[Resource] = []
 
     async def run(self, connected: socket.socket) -> None:
         """Serve until told to leave."""
@@ -100,6 +101,7 @@ class _Worker:
         assembly = assemble(bequest.corefile, server.lent, held, bequest.port)
         for endpoint in assembly.routes.keys() & bequest.shares.keys():
             server.listeners[endpoint] = server.listen(assembly, endpoint, [bequest.shares[endpoint]])
+        self._learning = [assembly.resources[key] for key in bequest.resources]
         await server.put_in_force(assembly)
         await self._channel.open(connected)
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self._leave)
@@ -114,8 +116,8 @@ class _Worker:
 
     def _hear(self, message: object) -> None:
         match message:
-            case Changed(key, change):
-                self._server.assembly.resources[key].learn(change)
+            case Changed(number, change):
+                self._learning[number].learn(change)
             case Ping():
                 self._channel.send(Pong())
             case Count():
