@@ -5,11 +5,11 @@ Syntax:
     loop
     ```
 
-Each upstream of `forward` is asked once for a random name. If that question comes back here, the upstream leads to
-ourselves, and every query would go round until it times out: so it gets no further one, queries that only it could
-answer are SERVFAIL, a line in the log names it, and all other names are answered as before. It is asked again every 30
-seconds, and used once the question does not come back. An upstream that gives no answer within 30 seconds from the
-start is taken for good.
+Each upstream of `forward` is asked once for a random name. If that question comes back here, to whichever process of
+the server, the upstream leads to ourselves, and every query would go round until it times out: so it gets no further
+one, queries that only it could answer are SERVFAIL, a line in the log names it, and all other names are answered as
+before. It is asked again every 30 seconds, and used once the question does not come back. An upstream that gives no
+answer within 30 seconds from the start is taken for good.
 
 Examples:
     ```
@@ -29,11 +29,11 @@ import secrets
 from collections.abc import Callable, Sequence
 from typing import Protocol, runtime_checkable
 
-from svcdns.chain import Environment, Handler, Plugin, only
+from svcdns.chain import Environment, Handler, Plugin, Resource, only
 from svcdns.corefile import Directive
 from svcdns.dns.message import Query, Rcode, Response
 from svcdns.dns.name import Name, join
-from svcdns.dns.records import Rtype
+from svcdns.dns.records import RRset, Rtype
 from svcdns.errors import UpstreamError
 from svcdns.net.asking import ask
 from svcdns.net.upstream import Upstream
@@ -51,6 +51,7 @@ PAUSE = 30.0
 """How long a looping upstream is left alone until it is asked again, in seconds."""
 
 _RANDOM_OCTETS = 8
+_PLUGIN = "loop"
 
 log = logging.getLogger(__name__)
 
@@ -73,8 +74,25 @@ def setup(directives: Sequence[Directive], environment: Environment) -> Plugin:
     return Loop(environment)
 
 
+class Mark(Resource):
+    """What the processes of one server know each other by.
+
+    Attributes:
+        label: Is in the names that they ask for.
+        proof: Is in what they answer, and in no question, so that nobody else can say it.
+    """
+
+    def __init__(self) -> None:
+        self.label = secrets.token_hex(_RANDOM_OCTETS).encode()
+        self.proof = secrets.token_hex(_RANDOM_OCTETS).encode()
+
+    def inherit(self) -> "Mark":
+        """Return the same, so that a worker is known."""
+        return self
+
+
 class Loop(Plugin):
-    """Asks upstreams for names that only this process knows, and watches for these to come in.
+    """Asks upstreams for names that only this server knows, and watches for these to come in.
 
     Args:
         environment: Its zone is what is asked for, and its `forward` knows the upstreams.
@@ -83,7 +101,9 @@ class Loop(Plugin):
     skippable = True
 
     def __init__(self, environment: Environment) -> None:
-        self._zone = environment.zones[0]
+        mark = environment.keep(("loop", environment.place()), Mark)
+        self._names = join((mark.label,), environment.zones[0])
+        self._proof = b"".join(bytes((len(text),)) + text for text in (_PLUGIN.encode(), mark.proof))
         self._find = environment.find
         self._clock: Callable[[], float] = environment.clock
         self._asked: dict[Name, bool] = {}
@@ -93,10 +113,12 @@ class Loop(Plugin):
 
     async def handle(self, query: Query, rest: Handler) -> Response:
         """Stop a question of our own; let every other pass."""
-        if query.rtype == Rtype.HINFO and query.name in self._asked:
+        if query.rtype != Rtype.HINFO or not query.name.endswith(self._names):
+            return await rest(query)
+        if query.name in self._asked:
             self._asked[query.name] = True
-            return Response(Rcode.SERVFAIL, plugin="loop")
-        return await rest(query)
+            return Response(Rcode.SERVFAIL, plugin=_PLUGIN)
+        return Response(answer=(RRset(query.name, Rtype.HINFO, 0, [self._proof]),), plugin=_PLUGIN)
 
     async def run(self) -> None:
         """Ask every upstream until it is known not to loop."""
@@ -116,16 +138,14 @@ class Loop(Plugin):
 
     async def _test(self, upstream: Upstream) -> bool:
         """Ask an upstream once, and tell whether it is now known not to loop."""
-        name = join(
-            (secrets.token_hex(_RANDOM_OCTETS).encode(), secrets.token_hex(_RANDOM_OCTETS).encode()), self._zone
-        )
+        name = join((secrets.token_hex(_RANDOM_OCTETS).encode(),), self._names)
         self._asked[name] = False
         try:
-            await ask(upstream, Query(name, Rtype.HINFO), PATIENCE)
-            answered = True
+            response = await ask(upstream, Query(name, Rtype.HINFO), PATIENCE)
+            answered, proven = True, any(self._proof in rrset.rdatas for rrset in response.answer)
         except UpstreamError:
-            answered = False
-        looping = self._asked.pop(name)
+            answered = proven = False
+        looping = self._asked.pop(name) or proven
         if looping:
             self._detected.labels(upstream.label).value += 1
         if looping and not upstream.looping:

@@ -245,6 +245,15 @@ async def test_what_is_forwarded_is_answered_by_all(folder: Path) -> None:
             assert entries == 3
 
 
+def test_an_upstream_that_leads_back_is_known_to_all(folder: Path) -> None:
+    looping = ".:PORT {\n    bind 127.0.0.1\n    prometheus 127.0.0.1:SIDE\n    forward . 127.0.0.1:PORT\n    loop\n}\n"
+    with serving(folder, looping, "-workers", "3") as server:
+        server.until(lambda: server.sample("svcdns_loop_detected_total") == 3)
+        assert set(server.ask_all("www.test")) == {"SERVFAIL"}
+        lines = [line for line in server.log.read_text().splitlines() if "leads back to this server" in line]
+        assert len(lines) == 3
+
+
 def test_connections_are_spread_over_all_as_well(folder: Path) -> None:
     with serving(folder, COREFILE, "-workers", "3") as server:
         server.until_serving(3)
