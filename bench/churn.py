@@ -1,26 +1,28 @@
 """A busy cluster: CPU a query and latency at 20,000 queries a second, while endpoints change and while they do not.
 
-    python -m bench.churn [--services 2000] [--seconds 10] [--changes 100] [--rounds 3]
+    python -m bench.churn [--services 2000] [--seconds 10] [--rounds 3] [--changes 100]
 
-Each change gives the slice of another Service another address. Latency is that of a question of our own, asked again
-and again beside the load.
+Changes are those of a second. Each gives the slice of another Service another address. Latency is that of a question
+of our own, asked again and again beside the load.
 """
 
 import argparse
 import asyncio
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 from statistics import median, quantiles
 from typing import NamedTuple
 
-from bench.cluster import names, seeded, workspace, write_corefile
+from bench.cluster import Seeded, names, seeded, workspace
 from bench.load import press, probing
-from bench.servers import COMMANDS, command_of, serving
-from tests.cluster.apiserver import ApiServer, client_of, endpoint_slice, free_port
+from bench.peers import first_name, warm
+from bench.report import Report, parser, say, show, spread, table
+from bench.servers import COMMANDS
+from tests.cluster.apiserver import ApiServer, client_of, endpoint_slice
 
 _RATE = "20000"
 
@@ -74,50 +76,54 @@ def changing(server: ApiServer, options: argparse.Namespace, *, wanted: bool) ->
             thread.join()
 
 
-def measure(
-    name: str, server: ApiServer, load: Path, folder: Path, options: argparse.Namespace
-) -> tuple[Measured, Measured]:
+def measure(name: str, cluster: Seeded, folder: Path, options: argparse.Namespace) -> tuple[Measured, Measured]:
     """Run one server under the load, first in a quiet cluster, then in a busy one."""
-    ports = {key: free_port() for key in ("port", "health", "ready", "metrics")}
-    command = command_of(name, write_corefile(server, ports), folder)
-    space, first = next(names(options.services))
-    question = f"{first}.{space}.svc.cluster.local"
     found = []
-    with serving(command, ports["port"], folder) as running:
-        running.wait_for(question)
-        press(running, load, 2)
+    with warm(name, cluster, folder) as server:
         for wanted in (False, True):
-            with changing(server, options, wanted=wanted) as made, probing(ports["port"], question) as seconds:
-                done = press(running, load, options.seconds, "-Q", _RATE)
+            beside = changing(cluster.server, options, wanted=wanted)
+            with beside as made, probing(server.port, first_name(cluster)) as seconds:
+                done = press(server, cluster.load, options.seconds, "-Q", _RATE)
             p99 = quantiles(seconds, n=100)[98]
             found.append(Measured(done.cpu * 1e6, median(seconds) * 1e3, p99 * 1e3, sum(made)))
     return found[0], found[1]
 
 
-async def main() -> None:
-    """Print a table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--services", type=int, default=2000)
-    parser.add_argument("--seconds", type=float, default=10)
-    parser.add_argument("--changes", type=int, default=100, help="changes a second")
-    parser.add_argument("--rounds", type=int, default=3)
-    options = parser.parse_args()
+async def run(arguments: Sequence[str] | None = None) -> Report:
+    """Measure both servers in turns; the command line is taken if there are no arguments."""
+    options = parser(__doc__, services=2000, seconds=10.0, rounds=3, changes=100).parse_args(arguments)
     found: dict[str, list[tuple[Measured, Measured]]] = {name: [] for name in COMMANDS}
-    async with seeded(options.services) as (server, load, folder):
+    async with seeded(options.services) as cluster:
         for turn in range(options.rounds):
             for name, results in found.items():
-                print(f"round {turn + 1}: {name}")
-                space = workspace(folder, f"{name}-{turn}")
-                results.append(await asyncio.to_thread(measure, name, server, load, space, options))
-    print("| server | cluster | changes/s | CPU a query, µs | p50, ms | p99, ms | busy / quiet |")
-    print("|---|---|---|---|---|---|---|")
+                say(f"round {turn + 1} of {options.rounds}: {name}")
+                space = workspace(cluster.folder, f"{name}-{turn}")
+                results.append(await asyncio.to_thread(measure, name, cluster, space, options))
+    return describe(found, options.seconds)
+
+
+def describe(found: dict[str, list[tuple[Measured, Measured]]], seconds: float) -> Report:
+    """Write medians over rounds, and the median of each round's ratio."""
+    rows, figures = [], {}
     for name, results in found.items():
         ratio = median(busy.cpu / quiet.cpu for quiet, busy in results)
+        figures[f"busy / quiet: {name}"] = ratio
         for place, label, shown in ((0, "quiet", ""), (1, "busy", f"{ratio:.2f}")):
-            cpu, p50, p99, changes = (median(each[place][field] for each in results) for field in range(4))
-            rate = changes / options.seconds
-            print(f"| {name} | {label} | {rate:.0f} | {cpu:.1f} | {p50:.2f} | {p99:.2f} | {shown} |")
+            cpu = spread(each[place].cpu for each in results)
+            p50, p99, changes = (median(each[place][field] for each in results) for field in (1, 2, 3))
+            figures[f"{label} p99: {name}"] = p99
+            rows.append([name, label, f"{changes / seconds:.0f}", cpu, f"{p50:.2f}", f"{p99:.2f}", shown])
+    head = (
+        "server",
+        "cluster",
+        "changes/s",
+        "CPU a query, µs (min, median, max)",
+        "p50, ms",
+        "p99, ms",
+        "busy / quiet",
+    )
+    return Report(table(head, rows), figures)
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    show(asyncio.run(run()))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bench.load import write_questions
+from bench.report import say
 from tests.cluster.apiserver import ApiServer, Client, api_server, client_of, endpoint_slice, namespace, service
 
 _AT_ONCE = 32
@@ -27,18 +28,20 @@ COREFILE = """
         ttl 30
     }}
     prometheus 127.0.0.1:{metrics}
-    forward . /etc/resolv.conf {{
+    forward . {upstream} {{
         max_concurrent 1000
     }}
-    cache 30 {{
-        disable success cluster.local
-        disable denial cluster.local
-    }}
+    {cache}
     loop
     reload
     loadbalance
 }}
 """
+
+_CACHE = """cache 30 {
+        disable success cluster.local
+        disable denial cluster.local
+    }"""
 
 
 def names(count: int) -> Iterator[tuple[str, str]]:
@@ -60,14 +63,19 @@ async def seed(client: Client, services: int, endpoints: int = 2) -> None:
     objects = []
     for number, (space, name) in enumerate(names(services)):
         objects.append(service(name, space, **({"clusterIP": "None"} if is_headless(number) else {})))
-        addresses = [f"10.{128 + n // 65536}.{n // 256 % 256}.{n % 256}" for n in _block(number, endpoints)]
-        objects.append(endpoint_slice(f"{name}-1", name, *addresses, namespace=space))
+        objects.append(endpoint_slice(f"{name}-1", name, *addresses(number, endpoints), namespace=space))
     await asyncio.gather(*(create(each) for each in objects))
 
 
 def is_headless(number: int) -> bool:
     """Tell whether the Service of that number is headless."""
     return number % 10 == 9
+
+
+def addresses(number: int, endpoints: int) -> list[str]:
+    """Return the addresses of the endpoints of the Service of that number, each Service having *endpoints*."""
+    block = range(number * endpoints, (number + 1) * endpoints)
+    return [f"10.{128 + n // 65536}.{n // 256 % 256}.{n % 256}" for n in block]
 
 
 def questions(services: int) -> Iterator[tuple[str, str]]:
@@ -82,9 +90,19 @@ def questions(services: int) -> Iterator[tuple[str, str]]:
             yield f"{full}.{space}.svc.cluster.local", "A"
 
 
-def write_corefile(server: ApiServer, ports: dict[str, int]) -> str:
-    """Return kubeadm's Corefile at ports of its own; *ports* has port, health, ready and metrics."""
-    return COREFILE.format(kubeconfig=server.write_kubeconfig(), **ports)
+def write_corefile(
+    server: ApiServer, ports: dict[str, int], *, upstream: str = "/etc/resolv.conf", cached: bool = True
+) -> str:
+    """Return kubeadm's Corefile.
+
+    Args:
+        server: The API server.
+        ports: Its ports: port, health, ready and metrics.
+        upstream: Whom other names are asked of.
+        cached: Whether their answers are kept.
+    """
+    cache = _CACHE if cached else ""
+    return COREFILE.format(kubeconfig=server.write_kubeconfig(), upstream=upstream, cache=cache, **ports)
 
 
 class Seeded(NamedTuple):
@@ -92,11 +110,13 @@ class Seeded(NamedTuple):
 
     Attributes:
         server: The API server.
+        services: How many Services it holds.
         load: The file of questions.
         folder: Where files of the benchmark go.
     """
 
     server: ApiServer
+    services: int
     load: Path
     folder: Path
 
@@ -107,10 +127,10 @@ async def seeded(services: int, endpoints: int = 2) -> AsyncIterator[Seeded]:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         with api_server(workspace(folder, "api")) as server:
-            print(f"creating {services} Services with {endpoints} endpoints each")
+            say(f"creating {services:,} Services with {endpoints} endpoints each")
             async with client_of(server) as client:
                 await seed(client, services, endpoints)
-            yield Seeded(server, write_questions(folder / "questions", questions(services)), folder)
+            yield Seeded(server, services, write_questions(folder / "questions", questions(services)), folder)
 
 
 def workspace(folder: Path, name: str) -> Path:
@@ -118,7 +138,3 @@ def workspace(folder: Path, name: str) -> Path:
     path = folder / name
     path.mkdir()
     return path
-
-
-def _block(number: int, size: int) -> range:
-    return range(number * size, (number + 1) * size)

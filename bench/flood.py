@@ -1,100 +1,100 @@
-"""CPU a query under kubeadm's Corefile: svcdns beside CoreDNS, and beside Knot with a static zone of the same names.
+"""CPU a query under kubeadm's Corefile: svcdns beside CoreDNS, and beside Knot and dnsmasq with the names in a file.
 
     python -m bench.flood [--services 2000] [--seconds 10] [--rounds 3] [--works WORK...]
 
-One API server, the same loads, the servers in turns. A work is one of those that it prints.
+One API server, the same loads, the servers in turns. A work is one of those that it prints. dnsmasq has no SRV records,
+and is not asked over TCP, where it ends each connection after a hundred queries.
 """
 
-import argparse
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from statistics import median
-from typing import NamedTuple
 
-from bench import knot
-from bench.cluster import names, seeded, workspace, write_corefile
+from bench.cluster import Seeded, seeded, workspace
 from bench.load import Load, press, press_at_random
-from bench.servers import COMMANDS, Server, command_of, serving
-from tests.cluster.apiserver import ApiServer, free_port
+from bench.peers import SERVERS, warm
+from bench.report import Report, parser, say, show, spread, table
+from bench.servers import Server
 
 WORKS: dict[str, Callable[[Server, Path, float], Load]] = {
     "flood": press,
     "20,000/s": lambda server, load, seconds: press(server, load, seconds, "-Q", "20000"),
     "tcp": lambda server, load, seconds: press(server, load, seconds, "-m", "tcp"),
     "tcp-one": lambda server, load, seconds: press(server, load, seconds, "-m", "tcp", "-q", "8"),
+    "plain": lambda server, load, seconds: press_at_random(server, load, seconds, "plain"),
     "case": lambda server, load, seconds: press_at_random(server, load, seconds, "case"),
     "cookie": lambda server, load, seconds: press_at_random(server, load, seconds, "cookie"),
 }
 """UDP as fast as it goes, at a steady rate; TCP with many queries under way, and with one on each of 8 connections; and
-with queries whose letter case or EDNS cookie is random."""
+from one client of our own: plain queries, and such whose letter case or EDNS cookie is random."""
 
-SERVERS = (*COMMANDS, "Knot")
+LEFT_OUT = {("dnsmasq", "tcp"), ("dnsmasq", "tcp-one")}
 
-
-class Setting(NamedTuple):
-    """What is measured with what.
-
-    Attributes:
-        server: The API server.
-        load: The questions.
-        services: How many Services there are.
-        seconds: How long each work takes.
-        works: The works.
-    """
-
-    server: ApiServer
-    load: Path
-    services: int
-    seconds: float
-    works: Iterable[str]
+Round = dict[str, dict[str, Load]]
+"""What came of each work, by server."""
 
 
-def measure(name: str, setting: Setting, folder: Path) -> dict[str, Load]:
-    """Run one server under each load; it is warmed up first."""
-    ports = {key: free_port() for key in ("port", "health", "ready", "metrics")}
-    if name == "Knot":
-        command = knot.write_config(folder, ports["port"], setting.services)
-    else:
-        command = command_of(name, write_corefile(setting.server, ports), folder)
-    space, first = next(names(setting.services))
-    with serving(command, ports["port"], folder) as running:
-        running.wait_for(f"{first}.{space}.svc.cluster.local")
-        press(running, setting.load, 2)
-        return {work: WORKS[work](running, setting.load, setting.seconds) for work in setting.works}
+def measure(name: str, cluster: Seeded, folder: Path, seconds: float, works: Iterable[str]) -> dict[str, Load]:
+    """Run one server under each load that it takes; it is warmed up first."""
+    with warm(name, cluster, folder) as server:
+        taken = [work for work in works if (name, work) not in LEFT_OUT]
+        return {work: WORKS[work](server, cluster.load, seconds) for work in taken}
 
 
-async def main() -> None:
-    """Print a table of medians and ratios."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--services", type=int, default=2000)
-    parser.add_argument("--seconds", type=float, default=10)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--works", nargs="+", choices=WORKS, default=list(WORKS))
-    options = parser.parse_args()
-    async with seeded(options.services) as (server, load, folder):
-        setting = Setting(server, load, options.services, options.seconds, options.works)
-        rounds: list[dict[str, dict[str, Load]]] = []
-        for turn in range(options.rounds):
-            print(f"round {turn + 1}")
-            spaces = {name: workspace(folder, f"{name}-{turn}") for name in SERVERS}
-            rounds.append({name: await asyncio.to_thread(measure, name, setting, spaces[name]) for name in SERVERS})
-    show(rounds, options.works)
+async def run(arguments: Sequence[str] | None = None) -> Report:
+    """Measure all servers in turns; the command line is taken if there are no arguments."""
+    options = parser(__doc__, services=2000, seconds=10.0, rounds=3)
+    options.add_argument("--works", nargs="+", choices=WORKS, default=list(WORKS))
+    chosen = options.parse_args(arguments)
+    rounds: list[Round] = []
+    async with seeded(chosen.services) as cluster:
+        for turn in range(chosen.rounds):
+            found = {}
+            for name in SERVERS:
+                say(f"round {turn + 1} of {chosen.rounds}: {name}")
+                space = workspace(cluster.folder, f"{name}-{turn}")
+                found[name] = await asyncio.to_thread(measure, name, cluster, space, chosen.seconds, chosen.works)
+            rounds.append(found)
+    return Report(lines(rounds, chosen.works), figures(rounds, chosen.works))
 
 
-def show(rounds: list[dict[str, dict[str, Load]]], works: Iterable[str]) -> None:
-    """Print medians over *rounds*, and the median of each round's ratio."""
-    print("| work | server | answers/s | lost | CPU a query, µs (min, median, max) | / svcdns |")
-    print("|---|---|---|---|---|---|")
+def lines(rounds: list[Round], works: Iterable[str]) -> list[str]:
+    """Write medians over *rounds*, and the median of each round's ratio."""
+    rows = []
     for work in works:
-        for name in SERVERS:
+        for name in takers(work):
             loads = [each[name][work] for each in rounds]
-            costs = sorted(each.cpu * 1e6 for each in loads)
-            ratio = median(each[name][work].cpu / each["svcdns"][work].cpu for each in rounds)
             rate, lost = median(each.rate for each in loads), sum(each.lost for each in loads)
-            shown = f"{costs[0]:.1f}, {median(costs):.1f}, {costs[-1]:.1f}"
-            print(f"| {work} | {name} | {rate:,.0f} | {lost} | {shown} | {ratio:.2f} |")
+            shown = spread(each.cpu * 1e6 for each in loads)
+            rows.append([work, name, f"{rate:,.0f}", str(lost), shown, f"{ratio(rounds, work, name, 'svcdns'):.2f}"])
+    head = ("work", "server", "answers/s", "lost", "CPU a query, µs (min, median, max)", "/ svcdns")
+    return table(head, rows)
+
+
+def figures(rounds: list[Round], works: Sequence[str]) -> dict[str, float]:
+    """Return what goals and pictures are about."""
+    found = {}
+    for work in works:
+        for name in takers(work):
+            found[f"{work}: {name}"] = median(each[name][work].cpu for each in rounds) * 1e6
+        found[f"{work}: CoreDNS / svcdns"] = ratio(rounds, work, "CoreDNS", "svcdns")
+        found[f"{work}: svcdns / Knot"] = ratio(rounds, work, "svcdns", "Knot")
+        if "plain" in works:
+            ours = [each["svcdns"] for each in rounds]
+            found[f"{work} / plain: svcdns"] = median(each[work].cpu / each["plain"].cpu for each in ours)
+    return found
+
+
+def takers(work: str) -> list[str]:
+    """Return the servers that take a load."""
+    return [name for name in SERVERS if (name, work) not in LEFT_OUT]
+
+
+def ratio(rounds: list[Round], work: str, name: str, other: str) -> float:
+    """Return the median of what *name* takes for each second of CPU that *other* takes."""
+    return median(each[name][work].cpu / each[other][work].cpu for each in rounds)
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    show(asyncio.run(run()))

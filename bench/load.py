@@ -18,6 +18,7 @@ from tests import programs
 
 _COMPLETED = re.compile(r"Queries completed:\s+(\d+)")
 _LOST = re.compile(r"Queries lost:\s+(\d+)")
+_FAILED = re.compile(r"\b(?:SERVFAIL|REFUSED|FORMERR|NOTIMP) (\d+)")
 _LATENCY = re.compile(r"Average Latency \(s\):\s+([\d.]+)")
 _PAUSE = 0.002
 _PATIENCE = 2.0
@@ -29,7 +30,7 @@ class Load(NamedTuple):
 
     Attributes:
         completed: Queries that were answered.
-        lost: Queries that were not.
+        lost: Queries that were not, or with an error; that a name does not exist is none.
         rate: Answers a second.
         latency: The mean time to an answer in seconds.
         cpu: CPU of the server in seconds for each answer, kernel included.
@@ -49,13 +50,13 @@ def write_questions(path: Path, questions: Iterable[tuple[str, str]]) -> Path:
 
 
 def press_at_random(server: Server, questions: Path, seconds: float, change: str) -> Load:
-    """Ask *server* the *questions* for a time, no query in octets like another's; see `bench.randomized`.
+    """Ask *server* the *questions* for a time by `bench.randomized`.
 
     Args:
         server: The server.
         questions: A file of `write_questions`.
         seconds: How long.
-        change: What is random: ``case`` or ``cookie``.
+        change: What is random: ``case`` or ``cookie``; or ``plain``, nothing.
     """
     command = [sys.executable, "-m", "bench.randomized", str(server.port), str(questions), str(seconds), change]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as client:
@@ -78,13 +79,14 @@ def press(server: Server, questions: Path, seconds: float, *flags: str) -> Load:
         flags: Further flags for dnsperf, such as ``-Q RATE`` or ``-m tcp``.
     """
     command = [str(programs.path("dnsperf")), "-s", "127.0.0.1", "-p", str(server.port), "-d", str(questions)]
-    command += ["-l", str(seconds), "-c", "8", "-q", "256", *flags]
+    command += ["-l", str(seconds), "-c", "8", "-q", "256", "-t", "1", *flags]
     before = server.cpu()
     done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 60, check=True)
     used = server.cpu() - before
     found = [pattern.search(done.stdout) for pattern in (_COMPLETED, _LOST, _RATE, _LATENCY)]
     completed, lost, rate, latency = (float(match[1]) if match else 0.0 for match in found)
-    return Load(int(completed), int(lost), rate, latency, used / max(1.0, completed))
+    failed = sum(map(int, _FAILED.findall(done.stdout)))
+    return Load(int(completed) - failed, int(lost) + failed, rate, latency, used / max(1.0, completed))
 
 
 @contextmanager

@@ -1,8 +1,10 @@
 """Loads that dnsperf cannot make: every query in octets of its own, its letter case or its EDNS cookie random.
 
+Plain queries are there to compare with: a client that is slower than dnsperf makes them cost more.
+
 As a program it asks a server at 127.0.0.1 and prints how many queries were answered and how many were not:
 
-    python -m bench.randomized PORT QUESTIONS SECONDS case|cookie
+    python -m bench.randomized PORT QUESTIONS SECONDS plain|case|cookie
 """
 
 import random
@@ -21,6 +23,11 @@ _PATIENCE = 1.0
 _COOKIE = struct.pack("!BHHIHHH", 0, 41, 1232, 0, 12, 10, 8)
 
 
+def unchanged(message: bytes) -> bytes:
+    """Return a query as it is."""
+    return message
+
+
 def with_letter_case(message: bytes) -> bytes:
     """Return a query with letters that are each upper or lower case by chance."""
     end = message.index(b"\x00", 12)
@@ -33,11 +40,11 @@ def with_cookie(message: bytes) -> bytes:
     return message[:11] + b"\x01" + message[12:] + _COOKIE + random.randbytes(8)
 
 
-CHANGES = {"case": with_letter_case, "cookie": with_cookie}
+CHANGES = {"plain": unchanged, "case": with_letter_case, "cookie": with_cookie}
 
 
 def make_queries(path: Path, change: Callable[[bytes], bytes]) -> Iterator[bytes]:
-    """Yield queries of the questions that `load.write_questions` wrote, without end and none like another."""
+    """Yield queries of the questions that `load.write_questions` wrote, without end, each changed."""
     questions = [line.split() for line in path.read_text().splitlines()]
     plain = [dns.message.make_query(name, rtype).to_wire() for name, rtype in questions]
     return map(change, cycle(plain))

@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import dns.exception
@@ -33,10 +33,10 @@ def command_of(name: str, corefile: str, folder: Path) -> list[str]:
 
 
 class Server:
-    """A running server.
+    """A running server, which may be of several processes.
 
     Args:
-        process: Its process.
+        process: The first of them.
         port: The port that it answers at on 127.0.0.1.
     """
 
@@ -45,17 +45,51 @@ class Server:
         self._process = process
         self._begun = time.monotonic()
 
+    def processes(self) -> list[int]:
+        """Return the ids of the server's process and of all that descend from it."""
+        found = [self._process.pid]
+        for pid in found:  # which grows meanwhile
+            for path in Path(f"/proc/{pid}/task").glob("*/children"):
+                with suppress(OSError):  # it has ended
+                    found += map(int, path.read_text().split())
+        return found
+
     def cpu(self) -> float:
-        """Return the CPU seconds used so far, kernel included."""
-        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / _TICKS
+        """Return the CPU seconds that all processes have used so far, kernel included, with those that have ended."""
+        ticks = 0
+        for text in self._read("stat"):
+            ticks += sum(map(int, text.rpartition(")")[2].split()[11:15]))
+        return ticks / _TICKS
 
     def memory(self, field: str = "VmRSS") -> float:
-        """Return the resident memory in MiB now, or with ``VmHWM`` at its peak."""
-        for line in Path(f"/proc/{self._process.pid}/status").read_text().splitlines():
-            if line.startswith(field):
-                return int(line.split()[1]) / 1024
-        raise LookupError(field)
+        """Return the MiB of all processes.
+
+        Args:
+            field: ``VmRSS`` is what is resident now, ``VmHWM`` the peak of that; ``Pss`` counts what processes share
+                once.
+
+        Raises:
+            LookupError: The server has ended.
+        """
+        found = [
+            int(line.split()[1])
+            for text in self._read("smaps_rollup" if field == "Pss" else "status")
+            for line in text.splitlines()
+            if line.startswith(f"{field}:")
+        ]
+        if not found:
+            raise LookupError(f"no {field}: the server has ended")
+        return sum(found) / 1024
+
+    def files(self) -> int:
+        """Return how many files and sockets all processes have open."""
+        return sum(len(list(Path(f"/proc/{pid}/fd").glob("*"))) for pid in self.processes())
+
+    def _read(self, name: str) -> Iterator[str]:
+        """Yield the text of a file below ``/proc`` for each process."""
+        for pid in self.processes():
+            with suppress(OSError):  # it has ended
+                yield Path(f"/proc/{pid}/{name}").read_text()
 
     def wait_for(self, name: str, rtype: str = "A") -> float:
         """Wait until *name* has data and return the seconds since the start."""
