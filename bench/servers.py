@@ -1,6 +1,7 @@
 """DNS servers as processes to be measured: the peers and svcdns under the same Corefile."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -92,9 +93,16 @@ class Server:
                 yield Path(f"/proc/{pid}/{name}").read_text()
 
     def wait_for(self, name: str, rtype: str = "A") -> float:
-        """Wait until *name* has data and return the seconds since the start."""
+        """Wait until *name* has data and return the seconds since the start.
+
+        Raises:
+            RuntimeError: The server has ended.
+            TimeoutError: It takes too long.
+        """
         query = dns.message.make_query(name, rtype)
         while time.monotonic() - self._begun < _READY_TIME:
+            if self._process.poll() is not None:
+                raise RuntimeError(f"{self._process.args!r} ended with {self._process.returncode}")
             try:
                 answer = dns.query.udp(query, "127.0.0.1", port=self.port, timeout=0.2)
             except (dns.exception.Timeout, OSError):
@@ -107,7 +115,7 @@ class Server:
 
 @contextmanager
 def serving(command: Sequence[str], port: int, folder: Path) -> Iterator[Server]:
-    """Run a server until the block ends.
+    """Run a server until the block ends; then it is killed, since kubeadm's Corefile has it serve on for five seconds.
 
     Args:
         command: What starts it; it is to listen at *port* on 127.0.0.1.
@@ -116,12 +124,12 @@ def serving(command: Sequence[str], port: int, folder: Path) -> Iterator[Server]
     """
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)
+        server = Server(process, port)
         try:
-            yield Server(process, port)
+            yield server
         finally:
-            process.terminate()
-            try:
-                process.wait(10)
-            except subprocess.TimeoutExpired:
-                process.kill()
+            if process.poll() is None:
+                for pid in server.processes():  # the first of them first, or it would replace the others
+                    with suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
                 process.wait()
