@@ -43,9 +43,10 @@ layers: $(VENV)/dev.stamp
 programs: $(VENV)/dev.stamp
 	$(BIN)/python -m tests.programs dig etcd etcdctl kube-apiserver coredns
 
-# Measures svcdns beside its peers, for half an hour, and writes bench/RESULTS.md; in two minutes, and only prints.
+# Measures svcdns beside its peers, for three quarters of an hour, and writes bench/RESULTS.md; with SOAK=30 also half an
+# hour of mixed load. The quick one takes two minutes, and only prints.
 bench: programs $(VENV)/bench.stamp
-	$(BIN)/python -m bench
+	$(BIN)/python -m bench $(if $(SOAK),--soak $(SOAK))
 
 bench-quick: programs
 	$(BIN)/python -m bench --quick

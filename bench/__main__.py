@@ -1,25 +1,36 @@
-"""Run the benchmarks one after the other, and write what they print to RESULTS.md, with two pictures.
+"""Run the benchmarks one after the other, and write what they find to RESULTS.md, with two pictures.
 
-    python -m bench [--quick] [--into FOLDER]
+    python -m bench [--quick] [--parts [PART...]] [--soak MINUTES] [--into FOLDER]
 
-All of it takes about half an hour, the quick part two minutes or so; quick results are printed and not written.
+All of it takes three quarters of an hour, and the soak, which is run when asked for, its minutes. The quick part takes
+two minutes or so; its results are printed and not written. What is not run keeps its last results, with their date.
 """
 
 import argparse
+import asyncio
 import datetime as dt
+import importlib
+import json
 import os
 import platform
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+import traceback
+from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from bench.goals import judge
+from bench.report import Report, say, show, table
 from tests import programs
 
 FOLDER = Path(__file__).parent
+SOAK = "soak"
+
+Results = dict[str, dict[str, Any]]
+"""The last run of each part, by its name: its date, its command, its lines and its figures."""
 
 
 class Part(NamedTuple):
@@ -36,33 +47,29 @@ class Part(NamedTuple):
     quick: tuple[str, ...] | None = None
 
 
-PARTS = (
-    Part("CPU a query", ("flood",), ("--works", "flood", "20,000/s", "tcp", "--rounds", "1", "--seconds", "5")),
-    Part("Five times as many Services", ("flood", "--services", "10000", "--works", "flood")),
-    Part("Time to an answer", ("latency",)),
-    Part("A cluster that changes", ("churn",)),
-    Part("A large cluster", ("scale",)),
-    Part("A small cluster", ("scale", "--services", "2000", "--endpoints", "2")),
-    Part("Forwarding", ("forwarding",)),
-)
+PARTS = {
+    "flood": Part(
+        "CPU a query", ("flood",), ("--works", "flood", "20,000/s", "tcp", "--rounds", "1", "--seconds", "5")
+    ),
+    "growth": Part("Five times as many Services", ("growth",)),
+    "latency": Part("Time to an answer", ("latency",)),
+    "churn": Part("A cluster that changes", ("churn",)),
+    "scale": Part("A large cluster", ("scale",)),
+    "small": Part("A small cluster", ("scale", "--services", "2000", "--endpoints", "2")),
+    "forwarding": Part("Forwarding", ("forwarding",)),
+    "workers": Part("Two workers", ("workers",)),
+    SOAK: Part("Mixed load", ("soak",)),
+}
+PROGRAMS = {"coredns": "-version", "knotd": "--version", "dnsmasq": "--version", "unbound": "-V", "dnsperf": "-h"}
+"""The programs that are measured or measure, and the flag by which each says its version."""
 
 
-def run(part: Part, *, quick: bool) -> list[str]:
-    """Run a benchmark, show what it prints, and return the lines of its tables."""
-    module, *arguments = part.command
-    command = [sys.executable, "-m", f"bench.{module}", *(part.quick or () if quick else arguments)]
-    print(f"\n== {part.title}: python {' '.join(command[1:])}", flush=True)
-    lines = []
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        for line in process.stdout or ():
-            print(line, end="", flush=True)
-            if line.startswith("|"):
-                lines.append(line.rstrip("\n"))
-            elif lines and lines[-1]:
-                lines.append("")
-    if process.returncode:
-        raise SystemExit(f"{part.title} failed with exit code {process.returncode}")
-    return lines
+def run(part: Part, arguments: Sequence[str]) -> Report:
+    """Run a benchmark and show what it finds."""
+    say(f"{part.title}: python -m bench.{' '.join((part.command[0], *arguments))}")
+    report: Report = asyncio.run(importlib.import_module(f"bench.{part.command[0]}").run(arguments))
+    show(report)
+    return report
 
 
 def describe() -> Iterator[str]:
@@ -70,48 +77,83 @@ def describe() -> Iterator[str]:
     model = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
     yield f"machine: {os.cpu_count()} cores of {model[1] if model else platform.machine()}, Linux {platform.release()}"
     yield f"svcdns {version('svcdns')} with Python {platform.python_version()}"
-    for name, flag in (("coredns", "-version"), ("knotd", "--version"), ("dnsperf", "-h")):
+    for name, flag in PROGRAMS.items():
         told = subprocess.run([str(programs.path(name)), flag], capture_output=True, text=True, check=False)
         line = next((line for line in told.stdout.splitlines() if re.search(r"\d\.\d", line)), "of unknown version")
         yield f"{name}: {line.strip()}"
 
 
-def write(found: dict[Part, list[str]], folder: Path) -> None:
+def write(results: Results, folder: Path) -> None:
     """Write the results and draw the pictures."""
     from bench import pictures  # noqa: PLC0415 - a quick run needs no library for it
 
-    today = dt.datetime.now(tz=dt.UTC).date()
     text = [
         "# Results",
         "",
-        f"Written by `make bench` on {today}. Every table is one run of all servers on the same work, in turns.",
+        "Written by `make bench`. Every table is one run of all servers on the same work, in turns, on its day.",
         "",
         *(f"- {line}" for line in describe()),
         "",
-        "![CPU a query](cpu.svg)",
+        "## Goals",
         "",
-        "![Time to an answer](latency.svg)",
+        *table(("what", "wanted", "measured", "met"), judge({key: each["figures"] for key, each in results.items()})),
     ]
-    for part, lines in found.items():
-        text += ["", f"## {part.title}", "", f"`python -m bench.{' '.join(part.command)}`", "", *lines]
+    drawn = {"flood": ("cpu.svg", pictures.draw_cpu), "latency": ("latency.svg", pictures.draw_latency)}
+    for key, part in PARTS.items():
+        text += [f"## {part.title}", ""]
+        if key not in results:
+            text += ["Not run yet.", ""]
+            continue
+        text += [f"`python -m bench.{results[key]['command']}` on {results[key]['date']}", "", *results[key]["lines"]]
+        if key in drawn:
+            name, draw = drawn[key]
+            draw(results[key]["figures"], folder / name)
+            text += [f"![{part.title}]({name})", ""]
     (folder / "RESULTS.md").write_text("\n".join(text).rstrip("\n") + "\n")
-    tables = {part.title: lines for part, lines in found.items()}
-    pictures.draw_cpu(tables["CPU a query"], folder / "cpu.svg")
-    pictures.draw_latency(tables["Time to an answer"], folder / "latency.svg")
+
+
+def run_all(chosen: dict[str, tuple[str, ...]], folder: Path) -> None:
+    """Run parts with their arguments, and write what each finds at once; one that fails does not keep the others."""
+    path = folder / "results.json"
+    results: Results = json.loads(path.read_text()) if path.exists() else {}
+    failed = []
+    for key, arguments in chosen.items():
+        try:
+            lines, figures = run(PARTS[key], arguments)
+        except Exception:  # noqa: BLE001 - whatever it is
+            traceback.print_exc()
+            failed.append(key)
+            continue
+        command = " ".join((PARTS[key].command[0], *arguments))
+        today = dt.datetime.now(tz=dt.UTC).date().isoformat()
+        results[key] = {"date": today, "command": command, "lines": lines, "figures": figures}
+        path.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
+        write(results, folder)
+    if failed:
+        raise SystemExit(f"failed: {', '.join(failed)}")
 
 
 def main() -> None:
     """Run what is wanted."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    usual = [key for key in PARTS if key != SOAK]
     parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--into", type=Path, default=FOLDER, help="where to write")
+    parser.add_argument("--parts", nargs="*", choices=usual, default=usual, metavar="PART", help=", ".join(usual))
+    parser.add_argument("--soak", metavar="MINUTES", help="run the mixed load, too, for so long")
+    parser.add_argument("--into", type=Path, default=FOLDER, metavar="FOLDER", help="where to write")
     options = parser.parse_args()
-    for name in ("etcd", "kube-apiserver", "coredns", "dnsperf", "knotd"):
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # progress shows in a pipe, too
+    for name in ("etcd", "kube-apiserver", *PROGRAMS):
         programs.obtain(name)
-    chosen = [part for part in PARTS if part.quick or not options.quick]
-    found = {part: run(part, quick=options.quick) for part in chosen}
-    if not options.quick:
-        write(found, options.into)
+    if options.quick:
+        for part in PARTS.values():
+            if part.quick:
+                run(part, part.quick)
+        return
+    chosen = {key: PARTS[key].command[1:] for key in PARTS if key in options.parts}
+    if options.soak:
+        chosen[SOAK] = ("--minutes", options.soak)
+    run_all(chosen, options.into)
 
 
 if __name__ == "__main__":

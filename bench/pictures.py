@@ -1,6 +1,5 @@
-"""Pictures of the benchmarks' tables."""
+"""Pictures of what the benchmarks found."""
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,7 +7,7 @@ import matplotlib as mpl
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-COLOURS = {"svcdns": "#1b7f5c", "CoreDNS": "#9aa5b1", "Knot": "#5b7fb8"}
+COLOURS = {"svcdns": "#1b7f5c", "CoreDNS": "#9aa5b1", "Knot": "#5b7fb8", "dnsmasq": "#c98f3c"}
 TITLES = {
     "flood": "UDP flood",
     "20,000/s": "UDP, 20,000/s",
@@ -21,52 +20,42 @@ mpl.use("svg")
 mpl.rcParams.update({"svg.hashsalt": "svcdns", "font.size": 10, "axes.spines.top": False, "axes.spines.right": False})
 
 
-def cells(lines: list[str]) -> Iterator[list[str]]:
-    """Yield the rows of a table, as cells, without its head."""
-    for line in lines[2:]:
-        yield [cell.strip() for cell in line.strip("|").split("|")]
-
-
-def draw_cpu(lines: list[str], path: Path) -> None:
-    """Draw the median CPU a query by work and server, from the table of `bench.flood`."""
-    found: dict[str, dict[str, float]] = {}
-    for work, server, _, _, costs, _ in cells(lines):
-        found.setdefault(work, {})[server] = float(costs.split(",")[1])
-    works = [work for work in TITLES if work in found]
+def draw_cpu(figures: dict[str, float], path: Path) -> None:
+    """Draw the median CPU a query by work and server, from what `bench.flood` found."""
     figure, axes = plt.subplots(figsize=(8, 3.6), layout="constrained")
     width = 0.8 / len(COLOURS)
     for place, (server, colour) in enumerate(COLOURS.items()):
-        at = [index + (place - 1) * width for index in range(len(works))]
-        bars = axes.bar(at, [found[work][server] for work in works], width, label=server, color=colour)
-        axes.bar_label(bars, fmt="%.1f", fontsize=8, padding=1)
-    axes.set_xticks(range(len(works)), [TITLES[work] for work in works])
+        taken = {index: figures.get(f"{work}: {server}") for index, work in enumerate(TITLES)}
+        costs = {index + (place - (len(COLOURS) - 1) / 2) * width: cost for index, cost in taken.items() if cost}
+        bars = axes.bar(list(costs), list(costs.values()), width, label=server, color=colour)
+        axes.bar_label(bars, fmt="%.1f", fontsize=7, padding=1)
+    axes.set_xticks(range(len(TITLES)), TITLES.values())
     axes.set_ylabel("CPU a query, µs")
     axes.legend(frameon=False)
     _save(figure, path)
 
 
-def draw_latency(lines: list[str], path: Path) -> None:
-    """Draw p50 and p99 by rate and server, from the table of `bench.latency`."""
-    servers = [re.split(r"\s", cell.strip())[0] for cell in lines[0].strip("|").split("|")[1:]]
-    rows = [(int(rate.replace(",", "")), times) for rate, *times in cells(lines)]
+def draw_latency(figures: dict[str, float], path: Path) -> None:
+    """Draw p50 and p99 by rate and server, from what `bench.latency` found."""
     figure, axes = plt.subplots(figsize=(8, 3.6), layout="constrained")
-    for column, server in enumerate(servers):
-        for place, style, label in ((0, "-", "p50"), (1, ":", "p99")):
-            values = [float(times[column].split(",")[place]) for _, times in rows]
-            axes.plot(
-                [rate for rate, _ in rows],
-                values,
-                style,
-                marker="o",
-                ms=3,
-                color=COLOURS[server],
-                label=f"{server} {label}",
-            )
+    for server, colour in COLOURS.items():
+        for percentile, style in (("p50", "-"), ("p99", ":")):
+            points = list(_points(figures, f" {percentile}: {server}"))
+            if points:
+                label = f"{server} {percentile}"
+                axes.plot(*zip(*points, strict=True), style, marker="o", ms=3, color=colour, label=label)
     axes.set_yscale("log")
     axes.set_xlabel("queries a second")
     axes.set_ylabel("time to an answer, µs")
     axes.legend(frameon=False, ncols=3, fontsize=8)
     _save(figure, path)
+
+
+def _points(figures: dict[str, float], ending: str) -> Iterator[tuple[int, float]]:
+    """Yield rates and times from the figures whose names end so."""
+    for name, value in figures.items():
+        if name.endswith(ending):
+            yield int(name.removesuffix(ending)), value
 
 
 def _save(figure: Figure, path: Path) -> None:
