@@ -30,6 +30,7 @@ WORKS: dict[str, Callable[[Server, Path, float], Load]] = {
 from one client of our own: plain queries, and such whose letter case or EDNS cookie is random."""
 
 LEFT_OUT = {("dnsmasq", "tcp"), ("dnsmasq", "tcp-one")}
+"""What which server is not asked."""
 
 Round = dict[str, dict[str, Load]]
 """What came of each work, by server."""

@@ -15,6 +15,9 @@ _WARM_UP = 2.0
 STATIC = {"Knot": knot.write_config, "dnsmasq": dnsmasq.serve_hosts}
 """What writes the configuration of each server that is given the names, and returns its command."""
 
+SERVERS = (*COMMANDS, *STATIC)
+"""All of them, svcdns among them."""
+
 
 def first_name(cluster: Seeded) -> str:
     """Return the first Service's name."""
@@ -48,7 +51,3 @@ def warm(name: str, cluster: Seeded, folder: Path) -> Iterator[Server]:
     with started(name, cluster, folder) as server:
         press(server, cluster.load, _WARM_UP)
         yield server
-
-
-SERVERS = (*COMMANDS, *STATIC)
-"""All of them, svcdns among them."""
