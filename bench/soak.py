@@ -6,7 +6,8 @@ Under kubeadm's Corefile. Of the queries half are dnsperf's plain ones over UDP,
 tenth its forwarded ones, which the cache has; the rest is `bench.mix`. Lives are of Services, and begin in each second:
 each is created with an endpoint, changed, and deleted, and each of these must be in the answers within ten seconds.
 Every five seconds memory is read and metrics are asked for. The slope is that of a straight line through PSS, the first
-five minutes (of a short run: half of it) left out. MB are 1,000,000 octets.
+five minutes (of a short run: half of it) left out. Caches have to be full by then: so 40,000 names are asked for once,
+half of them forwarded, before all else. MB are 1,000,000 octets.
 """
 
 import argparse
@@ -41,6 +42,7 @@ _SETTLED = 300.0
 _PAUSE = 5.0
 _SHOWN_EACH = 6
 _LATE = 10.0
+_FILL = 20_000
 _MB = 1_000_000
 _TASKS = re.compile(r"^(\w*(?:tasks|goroutines)\w*)(?:\{.*\})? ([\d.e+]+)$", re.MULTILINE)
 
@@ -170,6 +172,13 @@ async def watch(server: Server, metrics: int, seconds: float, asker: Asker) -> l
     return samples
 
 
+def fill(server: Server, folder: Path, rate: float) -> None:
+    """Ask for many names once."""
+    asked = (f"fill-{number}.{zone}" for number in range(_FILL) for zone in ("example", "cluster.local"))
+    questions = write_questions(folder / "fill", ((name, "A") for name in asked))
+    press(server, questions, 20 * _FILL / rate, "-n", "1", "-Q", str(int(rate)), "-q", "16")
+
+
 async def soak(server: Server, metrics: int, cluster: Seeded, options: argparse.Namespace) -> Soaked:
     """Load a server for the time wanted."""
     seconds = options.minutes * 60
@@ -209,6 +218,8 @@ async def run(arguments: Sequence[str] | None = None) -> Report:
             command = [*command_of(options.server, corefile, folder), *flags(options.workers)]
             with serving(command, ports["port"], folder) as server:
                 server.wait_for(first_name(cluster))
+                say("filling caches")
+                await asyncio.to_thread(fill, server, folder, options.rate)
                 say(f"{options.rate:,.0f} queries a second for {options.minutes:g} minutes")
                 soaked = await soak(server, ports["metrics"], cluster, options)
         return describe(soaked._replace(errors=read_errors(folder / "log")))
