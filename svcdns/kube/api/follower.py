@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING
 
-import aiohttp
 import msgspec
 
 from svcdns.errors import ClusterError
@@ -23,6 +22,8 @@ from svcdns.kube.objects import EndpointSlice, Key, Kind, Object
 from svcdns.kube.structs import Retained
 
 if TYPE_CHECKING:
+    import aiohttp
+
     from svcdns.kube.api.requests import ApiServer
 
 PATHS = {
@@ -136,7 +137,7 @@ class Follower:
             await self._read(response.content)
         return self._reflector.end(self._share.clock() - opened)
 
-    async def _read(self, content: aiohttp.StreamReader) -> None:
+    async def _read(self, content: "aiohttp.StreamReader") -> None:
         """Take in a watch to its end."""
         splitter = LineSplitter()
         while piece := await content.readany():

@@ -13,10 +13,11 @@ from urllib.request import getproxies, proxy_bypass
 import aiohttp
 
 from svcdns.errors import ClusterError
+from svcdns.kube.api.account import Account
 from svcdns.kube.api.config import ApiConfig, Pace
 from svcdns.kube.api.failures import UnreachableError, make_failure, read_wait
 from svcdns.kube.api.measures import Measures
-from svcdns.kube.api.session import Account, Call, Session
+from svcdns.kube.api.session import Call, Session
 from svcdns.kube.api.throttle import TokenBucket
 from svcdns.kube.decode import status_from_json
 
@@ -115,8 +116,8 @@ class ApiServer:
         Raises:
             UnreachableError: There is nobody at the other end.
         """
-        parts = urlsplit(self._account.host)
-        if not parts.hostname or self._account.proxy or _is_proxied(parts.scheme, parts.hostname):
+        parts = urlsplit(self._account.access.host)
+        if not parts.hostname or self._account.access.proxy or _is_proxied(parts.scheme, parts.hostname):
             return  # what is behind a proxy shows only when it is asked
         port = parts.port or (443 if parts.scheme == "https" else 80)
         try:
@@ -136,7 +137,7 @@ class ApiServer:
 
     @property
     def _host(self) -> str:
-        return urlsplit(self._account.host).netloc
+        return urlsplit(self._account.access.host).netloc
 
     async def _wait_for_turn(self) -> None:
         wait = self._bucket.reserve()
@@ -171,14 +172,14 @@ class ApiServer:
     async def _renew(self) -> None:
         """Log in again; where that fails, the old credentials are kept."""
         try:
-            client = await self._account.log_in()
+            context = await self._account.log_in()
         except ClusterError as error:
             if self._complaint != error.reason:
                 self._complaint = error.reason
                 log.warning("kubernetes: %s", error)
             return
         self._complaint = ""
-        old, self._current = self._current, Session(client, self._pace)
+        old, self._current = self._current, Session(self._account.access, context, self._pace)
         if old is not None and not old.users:
             await old.close()
 

@@ -41,7 +41,7 @@ class ApiSource:
         random: Random | None = None,
         pace: Pace | None = None,
     ) -> None:
-        from svcdns.kube.api.requests import ApiServer  # noqa: PLC0415 - costs 50 MB, which a server of manifests saves
+        from svcdns.kube.api.requests import ApiServer  # noqa: PLC0415 - takes 0.1 s, which a server of manifests saves
 
         pace, random, measures = pace or Pace(), random or SystemRandom(), Measures(metrics)
         self._server = ApiServer(config, pace, measures, clock, wall)

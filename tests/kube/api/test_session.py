@@ -2,6 +2,7 @@ import gc
 import json
 import socket
 import ssl
+import subprocess
 import sys
 from base64 import b64encode
 from collections.abc import AsyncIterator
@@ -13,8 +14,9 @@ import trustme
 import yaml
 
 from svcdns.errors import ClusterError
+from svcdns.kube.api.account import Account
 from svcdns.kube.api.config import ApiConfig, Pace
-from svcdns.kube.api.session import Account, make_socket
+from svcdns.kube.api.session import make_socket
 from svcdns.kube.api.source import ApiSource
 from svcdns.kube.cluster import Cluster
 from svcdns.kube.objects import Kind
@@ -121,7 +123,7 @@ def test_the_cluster_around_a_pod_may_have_an_ipv6_address(account: Path, monkey
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "fd00:10:96::1")
     monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "443")
     config = ApiConfig(KINDS, service_account=str(account))
-    assert Account(config, lambda: 1.0).host == "https://[fd00:10:96::1]:443"
+    assert Account(config, lambda: 1.0).access.host == "https://[fd00:10:96::1]:443"
 
 
 async def test_a_new_token_is_used_for_the_next_request(api: FakeApi, account: Path) -> None:
@@ -161,7 +163,24 @@ def test_without_a_cluster_around_there_is_no_source(
         monkeypatch.delenv(missing)
     else:
         (account / missing).unlink()
-    with pytest.raises(ValueError, match="Service"):
+    with pytest.raises(ValueError, match=missing):
+        make_source(service_account=str(account))
+
+
+def test_the_kubernetes_package_is_imported_for_kubeconfigs_alone(account: Path) -> None:
+    code = f"""
+import sys
+from svcdns.kube.api.account import Account
+from svcdns.kube.api.config import ApiConfig
+Account(ApiConfig((), service_account={str(account)!r}), lambda: 1.0)
+sys.exit("kubernetes" in sys.modules)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_token_without_a_letter_is_refused(account: Path) -> None:
+    (account / "token").write_text("\n")
+    with pytest.raises(ValueError, match="expected a token"):
         make_source(service_account=str(account))
 
 
@@ -199,7 +218,7 @@ def test_an_endpoint_without_a_scheme_is_asked_plainly_unless_there_is_an_author
     (tmp_path / "ca.crt").write_bytes(tls.pem)
     for authority, url in (("", "http://api:8080"), (str(tmp_path / "ca.crt"), "https://api:8080")):
         config = ApiConfig(KINDS, endpoint="api:8080/", authority=authority)
-        assert Account(config, lambda: 1.0).host == url
+        assert Account(config, lambda: 1.0).access.host == url
 
 
 @pytest.mark.parametrize("missing", ["authority", "certificate"])
