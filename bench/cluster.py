@@ -22,7 +22,8 @@ COREFILE = """
     }}
     ready 127.0.0.1:{ready}
     kubernetes cluster.local in-addr.arpa ip6.arpa {{
-        kubeconfig {kubeconfig}
+        endpoint {endpoint}
+        tls {tls}
         pods insecure
         fallthrough in-addr.arpa ip6.arpa
         ttl 30
@@ -95,14 +96,18 @@ def write_corefile(
 ) -> str:
     """Return kubeadm's Corefile.
 
+    It names the API server, which is not around us as it is around a Pod. It does so without a kubeconfig: a Pod has
+    none, and reading one takes svcdns a good part of its start.
+
     Args:
         server: The API server.
         ports: Its ports: port, health, ready and metrics.
         upstream: Whom other names are asked of.
         cached: Whether their answers are kept.
     """
+    tls = " ".join(map(str, (*server.admin, server.certificate)))
     cache = _CACHE if cached else ""
-    return COREFILE.format(kubeconfig=server.write_kubeconfig(), upstream=upstream, cache=cache, **ports)
+    return COREFILE.format(endpoint=server.url, tls=tls, upstream=upstream, cache=cache, **ports)
 
 
 class Seeded(NamedTuple):

@@ -1,5 +1,6 @@
 """DNS servers as processes to be measured: the peers and svcdns under the same Corefile."""
 
+import compileall
 import os
 import signal
 import subprocess
@@ -14,6 +15,7 @@ import dns.message
 import dns.query
 import dns.rcode
 
+import svcdns
 from tests import programs
 
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -27,7 +29,11 @@ COMMANDS = {
 
 
 def command_of(name: str, corefile: str, folder: Path) -> list[str]:
-    """Write a Corefile to *folder* and return the command by which the server *name* of `COMMANDS` serves it."""
+    """Write a Corefile to *folder* and return the command by which the server *name* of `COMMANDS` serves it.
+
+    Bytecode is there, as in the image, where the environment keeps Python from writing it too.
+    """
+    compileall.compile_dir(Path(svcdns.__file__).parent, quiet=1)
     path = folder / "Corefile"
     path.write_text(corefile)
     return [*COMMANDS[name](), str(path)]

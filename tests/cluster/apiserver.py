@@ -57,6 +57,7 @@ class ApiServer:
         port: The API server's port on 127.0.0.1; it keeps it across restarts.
         url: Where it is asked.
         certificate: The file of its serving certificate, which is its own CA.
+        admin: The files of an administrator's client certificate, which is its own CA, and of its key.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -64,6 +65,7 @@ class ApiServer:
         self.port = free_port()
         self.url = f"https://127.0.0.1:{self.port}"
         self.certificate = folder / "certificates" / "apiserver.crt"
+        self.admin = folder / "admin.crt", folder / "admin.key"
         self._etcd_port = free_port()
         self._etcd: subprocess.Popen[bytes] | None = None
         self._server: subprocess.Popen[bytes] | None = None
@@ -72,6 +74,13 @@ class ApiServer:
         """Start both programs and wait until the API server is ready."""
         key = self.folder / "sa.key"
         subprocess.run(["openssl", "genrsa", "-out", str(key), "2048"], check=True, capture_output=True)
+        certificate, secret = map(str, self.admin)
+        curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+        who = ["-subj", "/O=system:masters/CN=admin"]
+        subprocess.run(
+            ["openssl", "req", "-x509", *curve, *who, "-keyout", secret, "-out", certificate],
+            check=True, capture_output=True,
+        )  # fmt: skip
         (self.folder / "tokens.csv").write_text(f'{TOKEN},admin,1,"system:masters"\n')
         self.start_etcd()
         self.start_server()
@@ -108,6 +117,7 @@ class ApiServer:
             f"--service-account-key-file={key}",
             f"--service-account-signing-key-file={key}",
             f"--token-auth-file={self.folder / 'tokens.csv'}",
+            f"--client-ca-file={self.admin[0]}",
             "--authorization-mode=RBAC",
             "--disable-admission-plugins=ServiceAccount",
             "--endpoint-reconciler-type=none",
