@@ -17,6 +17,8 @@ import msgspec
 Key = tuple[str, str]
 """Namespace and name; the namespace is empty for what has none."""
 
+DEFAULT_NAMESPACE = "default"
+FAMILIES = ("IPv4", "IPv6")
 SERVICE_NAME_LABEL = "kubernetes.io/service-name"
 TRIGGER_TIME_ANNOTATION = "endpoints.kubernetes.io/last-change-trigger-time"
 HEADLESS = "None"

@@ -3,12 +3,13 @@
 from hashlib import blake2b
 from ipaddress import IPv4Network, IPv6Network, ip_address
 
-from svcdns.kube.manifests.bodies import FAMILIES
-from svcdns.kube.objects import Key
+from svcdns.kube.objects import FAMILIES, Key
 
 Ranges = tuple[IPv4Network, IPv6Network]
 """A range of addresses of each family."""
 
+SERVICE_RANGES: Ranges = (IPv4Network("10.96.0.0/12"), IPv6Network("fd00:10:96::/112"))
+POD_RANGES: Ranges = (IPv4Network("10.244.0.0/16"), IPv6Network("fd00:10:244::/64"))
 LOOPBACK = ("127.0.0.1", "::1")
 
 _KEPT_AT_START = 2

@@ -24,10 +24,7 @@ from svcdns.kube.manifests.fields import (
     check_target,
     check_word,
 )
-from svcdns.kube.objects import EXTERNAL_NAME, FQDN, HEADLESS
-
-FAMILIES = ("IPv4", "IPv6")
-DEFAULT_NAMESPACE = "default"
+from svcdns.kube.objects import EXTERNAL_NAME, FAMILIES, FQDN, HEADLESS
 
 _MOST_REPLICAS = 100_000
 _TYPES = ("ClusterIP", "NodePort", "LoadBalancer", EXTERNAL_NAME)

@@ -14,7 +14,6 @@ Source: Kubernetes, "Service", "EndpointSlices", "IPv4/IPv6 dual-stack".
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Network
 from typing import NamedTuple
 
 import msgspec
@@ -22,8 +21,7 @@ import msgspec
 from svcdns.errors import ConfigError
 from svcdns.kube.decode import from_plain
 from svcdns.kube.manifests import bodies
-from svcdns.kube.manifests.addresses import AddressPool, Loopback, Ranges
-from svcdns.kube.manifests.bodies import FAMILIES
+from svcdns.kube.manifests.addresses import POD_RANGES, SERVICE_RANGES, AddressPool, Loopback, Ranges
 from svcdns.kube.manifests.documents import Document
 from svcdns.kube.manifests.endpoints import (
     CONTROLLERS,
@@ -34,7 +32,7 @@ from svcdns.kube.manifests.endpoints import (
     slice_pods,
 )
 from svcdns.kube.manifests.workloads import RunningPod, find_pods
-from svcdns.kube.objects import EXTERNAL_NAME, HEADLESS, SERVICE_NAME_LABEL, Key, Kind, Object, octets
+from svcdns.kube.objects import EXTERNAL_NAME, FAMILIES, HEADLESS, SERVICE_NAME_LABEL, Key, Kind, Object, octets
 from svcdns.kube.selector import EVERYTHING, Selector
 
 _NAMESPACE_LABEL = "kubernetes.io/metadata.name"
@@ -57,8 +55,8 @@ class Options:
 
     labels: Selector = EVERYTHING
     namespace_labels: Selector = EVERYTHING
-    service_cidr: Ranges = (IPv4Network("10.96.0.0/12"), IPv6Network("fd00:10:96::/112"))
-    pod_cidr: Ranges = (IPv4Network("10.244.0.0/16"), IPv6Network("fd00:10:244::/64"))
+    service_cidr: Ranges = SERVICE_RANGES
+    pod_cidr: Ranges = POD_RANGES
     loopback: bool = False
 
 

@@ -12,9 +12,9 @@ import msgspec
 import yaml
 
 from svcdns.errors import ConfigError
-from svcdns.kube.manifests.bodies import BODIES, DEFAULT_NAMESPACE, Body
+from svcdns.kube.manifests.bodies import BODIES, Body
 from svcdns.kube.manifests.nodes import Loader
-from svcdns.kube.objects import Key
+from svcdns.kube.objects import DEFAULT_NAMESPACE, Key
 
 _LONGEST_SHOWN = 100
 _STRING = "tag:yaml.org,2002:str"

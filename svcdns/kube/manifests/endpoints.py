@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import msgspec
 
 from svcdns.kube.manifests import bodies
-from svcdns.kube.manifests.bodies import FAMILIES, family_of
+from svcdns.kube.manifests.bodies import family_of
 from svcdns.kube.manifests.workloads import RunningPod
-from svcdns.kube.objects import SERVICE_NAME_LABEL, Key, Kind
+from svcdns.kube.objects import FAMILIES, SERVICE_NAME_LABEL, Key, Kind
 
 MANAGED_BY_LABEL = "endpointslice.kubernetes.io/managed-by"
 CONTROLLERS = ("endpointslice-controller.k8s.io", "endpointslicemirroring-controller.k8s.io")

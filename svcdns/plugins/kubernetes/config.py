@@ -15,8 +15,7 @@ from svcdns.corefile.values import parse_choice, parse_duration, parse_integer
 from svcdns.dns.name import ROOT, Name, from_text, to_text
 from svcdns.kube.api.config import ApiConfig
 from svcdns.kube.directory import Options, Pods
-from svcdns.kube.manifests import controlplane
-from svcdns.kube.manifests.addresses import SMALLEST_RANGE, Ranges
+from svcdns.kube.manifests.addresses import POD_RANGES, SERVICE_RANGES, SMALLEST_RANGE, Ranges
 from svcdns.kube.objects import Kind
 from svcdns.kube.reverse import is_reverse
 from svcdns.kube.schema import make_soa
@@ -47,8 +46,8 @@ class Folders(NamedTuple):
     """
 
     paths: tuple[Path, ...] = ()
-    service_cidr: Ranges = controlplane.Options().service_cidr
-    pod_cidr: Ranges = controlplane.Options().pod_cidr
+    service_cidr: Ranges = SERVICE_RANGES
+    pod_cidr: Ranges = POD_RANGES
     loopback: bool = False
 
 

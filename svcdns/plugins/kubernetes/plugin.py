@@ -13,9 +13,8 @@ from svcdns.dns.message import Query, Rcode, Response
 from svcdns.dns.name import Name, to_text
 from svcdns.dns.records import Rtype
 from svcdns.kube.cluster import Cluster
-from svcdns.kube.manifests.bodies import DEFAULT_NAMESPACE
 from svcdns.kube.memo import Chase
-from svcdns.kube.objects import IPV4_OCTETS, Service
+from svcdns.kube.objects import DEFAULT_NAMESPACE, IPV4_OCTETS, Service
 from svcdns.kube.schema import name_service
 from svcdns.kube.view import PLUGIN, View
 from svcdns.plugins.kubernetes.config import Folders, Settings, read_settings
