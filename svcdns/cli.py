@@ -9,11 +9,10 @@ import re
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from types import FrameType
 
-from svcdns import logs
+from svcdns import __version__, logs
 from svcdns.app import App, Settings, handle_signals
 from svcdns.corefile.values import parse_integer, parse_port
 from svcdns.errors import SvcdnsError
@@ -83,7 +82,7 @@ def tune_collector() -> None:
 def describe() -> str:
     """Return name and version, and what they run on."""
     machine = platform.machine()
-    return f"svcdns-{version('svcdns')}\n{sys.platform}/{machine}, python{platform.python_version()}"
+    return f"svcdns-{__version__}\n{sys.platform}/{machine}, python{platform.python_version()}"
 
 
 async def _serve(settings: Settings, *, quiet: bool) -> None:

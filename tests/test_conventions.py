@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
+from svcdns import __version__
 from svcdns.plugins import DIRECTIVES, PLUGINS
 from tests.manuals import HEADING, fenced, find_plugins, manual, section
 
 ROOT = Path(__file__).parent.parent
-VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
 MODULES = sorted((ROOT / "svcdns").rglob("*.py"))
 TEXTS = sorted(
     path
@@ -187,7 +187,7 @@ def test_the_changelog_keeps_its_shape() -> None:
     assert text.startswith("# Changelog\n")
     releases = re.findall(r"^## (.*)$", text, re.MULTILINE)
     assert all(re.fullmatch(r"\[\d+\.\d+\.\d+\] - (unreleased|\d{4}-\d\d-\d\d)", release) for release in releases)
-    assert releases[0].startswith(f"[{VERSION}]")
+    assert releases[0].startswith(f"[{__version__}]")
     assert [release for release in releases[1:] if "unreleased" in release] == []
     versions = [tuple(map(int, re.findall(r"\d+", release)[:3])) for release in releases]
     assert all(newer > older for newer, older in pairwise(versions))

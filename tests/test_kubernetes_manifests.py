@@ -1,14 +1,14 @@
 """What a cluster is asked for: CoreDNS's names, so that svcdns swaps in, and no right that it does not need."""
 
-import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from svcdns import __version__
+
 ROOT = Path(__file__).parent.parent
-VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
 OBJECTS: dict[str, dict[str, Any]] = {
     document["kind"]: document
     for path in sorted((ROOT / "configs" / "kubernetes").glob("*.yaml"))
@@ -64,7 +64,7 @@ def test_whatever_selects_pods_finds_these(pod: dict[str, Any]) -> None:
 
 
 def test_the_image_is_this_version_and_takes_coredns_arguments(container: dict[str, Any]) -> None:
-    assert container["image"] == f"svcdns:{VERSION}"
+    assert container["image"] == f"svcdns:{__version__}"
     assert container["args"] == ["-conf", "/etc/coredns/Corefile"]
     assert "command" not in container
 

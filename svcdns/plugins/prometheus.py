@@ -42,11 +42,11 @@ import platform
 import resource
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from importlib.metadata import version
 from itertools import chain
 
 from prometheus_client import CollectorRegistry, GCCollector, Metric, PlatformCollector, ProcessCollector
 
+from svcdns import __version__
 from svcdns.chain import Environment, Handler, Plugin, only, read_address
 from svcdns.corefile import Directive
 from svcdns.dns.message import Query, Response
@@ -134,7 +134,7 @@ def setup(directives: Sequence[Directive], environment: Environment) -> Plugin:
     built = environment.metrics.gauge(
         "coredns_build_info", "The version of svcdns, and of Python.", ("version", "revision", "goversion")
     )
-    built.labels(version("svcdns"), "", f"python{platform.python_version()}").value = 1
+    built.labels(__version__, "", f"python{platform.python_version()}").value = 1
     plugin = Prometheus(environment)
     environment.serve(directive, address, PATH, plugin.page)
     return plugin

@@ -7,11 +7,11 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Mapping
-from importlib.metadata import version
 from typing import Any, NamedTuple
 
 import aiohttp
 
+from svcdns import __version__
 from svcdns.kube.api.account import Access
 from svcdns.kube.api.config import Pace
 
@@ -54,7 +54,7 @@ class Session:
         self.identity = access.authorization
         self.users = 0
         self._access = access
-        headers = {"User-Agent": f"svcdns/{version('svcdns')}", "Accept-Encoding": "identity"}
+        headers = {"User-Agent": f"svcdns/{__version__}", "Accept-Encoding": "identity"}
         if self.identity:
             headers["Authorization"] = self.identity
         self._http = aiohttp.ClientSession(
