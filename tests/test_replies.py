@@ -21,7 +21,7 @@ from svcdns.kube import view
 from svcdns.kube.api.draft import Draft
 from svcdns.kube.cluster import Cluster
 from svcdns.kube.memo import Entry
-from svcdns.kube.objects import Endpoint, EndpointSlice, Key, Kind, Namespace, Pod, Port, Service, pack
+from svcdns.kube.objects import EndpointSlice, Key, Kind, Namespace, Pod, Port, Service, pack
 from svcdns.metrics import Metrics
 from svcdns.plugins.kubernetes import Kubernetes
 from svcdns.plugins.kubernetes.config import Settings, read_settings
@@ -278,7 +278,7 @@ async def test_large_answers_take_no_more_memory_than_there_is_for_them(
     monkeypatch.setattr(view, "PRESENT_OCTETS", 2**18)
     cluster = synced_cluster()
     cluster.put(Kind.SERVICE, Service(KEYS[0], "", (), headless=True, external_name="", ports=MANY_PORTS))
-    crowd = pack([Endpoint(bytes((10, 1, number // 250, number % 250)), "", "") for number in range(size)])
+    crowd = b"".join(pack(bytes((10, 1, number // 250, number % 250)), "", "") for number in range(size))
     cluster.put(Kind.ENDPOINT_SLICE, EndpointSlice(KEYS[0], "", "web", MANY_PORTS, crowd))
     kubernetes = kubernetes_over(cluster)
     plugins = [*set_up("loadbalance", "loadbalance", environment()), kubernetes]
@@ -366,7 +366,7 @@ cluster_changes = st.one_of(
     st.builds(lambda key, found: Service(key, "", tuple(found), not found, "", PORTS), keys, some_addresses),
     st.builds(lambda key, target: Service(key, "", (), False, target, PORTS), keys, st.sampled_from(TARGETS)),  # noqa: FBT003
     st.builds(
-        lambda key, found: EndpointSlice(key, "", key[1], PORTS, pack([Endpoint(each, "", "") for each in found])),
+        lambda key, found: EndpointSlice(key, "", key[1], PORTS, b"".join(pack(each, "", "") for each in found)),
         keys,
         some_addresses,
     ),
@@ -462,8 +462,8 @@ SOMEWHERE = Service(KEYS[0], "", (ADDRESSES[1],), headless=False, external_name=
 HEADLESS = Service(KEYS[0], "", (), headless=True, external_name="", ports=PORTS)
 ALIAS = Service(KEYS[1], "", (), headless=False, external_name=TARGETS[0], ports=PORTS)
 FURTHER = Service(KEYS[2], "", (), headless=False, external_name="db.default.svc.cluster.local", ports=PORTS)
-READY = EndpointSlice(KEYS[0], "", "web", PORTS, pack([Endpoint(ADDRESSES[1], "", "")]))
-OURS = EndpointSlice(KEYS[0], "", "web", PORTS, pack([Endpoint(bytes((10, 0, 0, 9)), "", "")]))
+READY = EndpointSlice(KEYS[0], "", "web", PORTS, pack(ADDRESSES[1], "", ""))
+OURS = EndpointSlice(KEYS[0], "", "web", PORTS, pack(bytes((10, 0, 0, 9)), "", ""))
 
 
 @pytest.mark.parametrize(

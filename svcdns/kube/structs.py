@@ -6,7 +6,7 @@ cluster's lists cheap.
 Source: Kubernetes API v1, discovery.k8s.io/v1.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -22,7 +22,6 @@ from svcdns.kube.objects import (
     NO_PORTS,
     SERVICE_NAME_LABEL,
     TRIGGER_TIME_ANNOTATION,
-    Endpoint,
     EndpointSlice,
     Key,
     Kind,
@@ -53,7 +52,7 @@ class Meta(Struct):
     continue_: str = msgspec.field(default="", name="continue")
 
 
-class _Port(Struct):
+class _Port(msgspec.Struct, frozen=True, gc=False):
     name: str | None = None
     protocol: str | None = None
     port: int | None = None
@@ -144,13 +143,12 @@ def _service(item: _Service) -> Service:
 
 def _slice(item: _EndpointSlice) -> EndpointSlice:
     fqdn = item.address_type == FQDN
-    endpoints = [] if fqdn else [ready for endpoint in item.endpoints or () for ready in _ready(endpoint)]
     return EndpointSlice(
         key_of(item.metadata),
         item.metadata.resource_version,
         (item.metadata.labels or {}).get(SERVICE_NAME_LABEL, ""),
         _ports(item.ports),
-        pack(endpoints),
+        b"" if fqdn else _pack_ready(item.endpoints or ()),
         _unix_time((item.metadata.annotations or {}).get(TRIGGER_TIME_ANNOTATION, "")),
     )
 
@@ -192,37 +190,33 @@ def key_of(meta: Meta) -> Key:
 def _ports(ports: list[_Port] | None) -> tuple[Port, ...]:
     if not ports:
         return NO_PORTS
-    return _share(
-        tuple(
-            Port(
-                (port.name or "").lower(),
-                (port.protocol or "TCP").lower(),
-                ANY_PORT if port.port is None else port.port,
-            )
-            for port in ports
-        )
-    )
+    return _cut_ports(tuple(ports))
 
 
 @lru_cache(maxsize=1024)
-def _share(ports: tuple[Port, ...]) -> tuple[Port, ...]:
-    """Return the same tuple for equal ports, which most Services of a cluster have."""
-    return ports
+def _cut_ports(ports: tuple[_Port, ...]) -> tuple[Port, ...]:
+    """Return the same tuple for the same ports, which most Services of a cluster have."""
+    return tuple(
+        Port((port.name or "").lower(), (port.protocol or "TCP").lower(), ANY_PORT if port.port is None else port.port)
+        for port in ports
+    )
 
 
-def _ready(endpoint: _Endpoint) -> list[Endpoint]:
-    """Return the endpoint's addresses if it is ready, which it is where nothing is said."""
-    if endpoint.conditions is not None and endpoint.conditions.ready is False:
-        return []
-    hostname = endpoint.hostname or ""
-    pod = endpoint.target_ref.name if endpoint.target_ref else ""
-    if len(pod) > MAX_LABEL or "." in pod:
-        pod = ""
-    return [
-        Endpoint(packed, hostname, pod)
-        for address in endpoint.addresses or ()
-        if (packed := octets(address)) is not None
-    ]
+def _pack_ready(endpoints: Iterable[_Endpoint]) -> bytes:
+    """Pack the addresses of those that are ready, which they are where nothing is said."""
+    written = []
+    for endpoint in endpoints:
+        if endpoint.conditions is not None and endpoint.conditions.ready is False:
+            continue
+        hostname = endpoint.hostname or ""
+        pod = endpoint.target_ref.name if endpoint.target_ref else ""
+        if len(pod) > MAX_LABEL or "." in pod:
+            pod = ""
+        for address in endpoint.addresses or ():
+            packed = octets(address)
+            if packed is not None:
+                written.append(pack(packed, hostname, pod))
+    return b"".join(written)
 
 
 def _unix_time(text: str) -> float:

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from svcdns.dns.name import Name, from_text, join, to_text
 from svcdns.dns.records import Rtype
 from svcdns.dns.zone import EMPTY, Node
-from svcdns.kube.objects import ANY_PORT, NO_PORTS, Endpoint, EndpointSlice, Port, Service, octets, pack
+from svcdns.kube.objects import ANY_PORT, NO_PORTS, EndpointSlice, Port, Service, octets, pack
 from svcdns.kube.schema import (
     ANY,
     PortFilter,
@@ -36,7 +36,7 @@ def service(*addresses: str, ports: tuple[Port, ...] = (HTTP,), external_name: s
 
 
 def slice_of(*endpoints: tuple[str, str, str], ports: tuple[Port, ...] = (HTTP,), name: str = "web-1") -> EndpointSlice:
-    packed = pack([Endpoint(address_of(address), hostname, pod) for address, hostname, pod in endpoints])
+    packed = b"".join(pack(address_of(address), hostname, pod) for address, hostname, pod in endpoints)
     return EndpointSlice(("default", name), "1", "web", ports, packed)
 
 

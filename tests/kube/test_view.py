@@ -12,7 +12,6 @@ from svcdns.kube.memo import Chase
 from svcdns.kube.objects import (
     ANY_PORT,
     NO_PORTS,
-    Endpoint,
     EndpointSlice,
     Kind,
     Namespace,
@@ -800,7 +799,7 @@ keys = st.tuples(st.sampled_from(NAMES), st.sampled_from(NAMES))
 ports = st.lists(st.sampled_from(PORTS), min_size=1, max_size=2).map(tuple)
 addresses = st.lists(st.sampled_from(ADDRESSES), max_size=2, unique=True).map(tuple)
 endpoints = st.builds(
-    Endpoint, st.sampled_from(ADDRESSES), st.sampled_from(("", "a", "tcp")), st.sampled_from(("", "pod-1"))
+    pack, st.sampled_from(ADDRESSES), st.sampled_from(("", "a", "tcp")), st.sampled_from(("", "pod-1"))
 )
 services = st.one_of(
     st.builds(Service, keys, st.just(""), addresses, st.just(False), st.just(""), ports),  # noqa: FBT003 - of a cluster IP
@@ -808,7 +807,7 @@ services = st.one_of(
     st.builds(Service, keys, st.just(""), st.just(()), st.just(False), st.sampled_from(TARGETS), ports),  # noqa: FBT003
 )
 slices = st.builds(
-    EndpointSlice, keys, st.just(""), st.sampled_from(NAMES), ports, st.lists(endpoints, max_size=3).map(pack)
+    EndpointSlice, keys, st.just(""), st.sampled_from(NAMES), ports, st.lists(endpoints, max_size=3).map(b"".join)
 )
 namespaces = st.builds(Namespace, st.tuples(st.just(""), st.sampled_from(NAMES)), st.just(""))
 pods = st.builds(Pod, keys, st.just(""), addresses)

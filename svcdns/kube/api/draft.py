@@ -4,6 +4,8 @@ from svcdns.kube.cluster import Cluster, new_store
 from svcdns.kube.objects import EndpointSlice, Key, Kind, Object, Service
 from svcdns.kube.structs import Retained
 
+_OWNED = (Service, EndpointSlice)
+
 
 class Draft:
     """All objects of one kind as a list gives them, beside the current ones.
@@ -57,4 +59,4 @@ class Draft:
     def _touch(self, *objects: Object | None) -> None:
         for each in objects:
             if each is not None:
-                self._touched.add(each.owner if isinstance(each, Service | EndpointSlice) else each.key)
+                self._touched.add(each.owner if isinstance(each, _OWNED) else each.key)

@@ -190,7 +190,7 @@ def make(kind: Kind, key: Key, version: int, content: str) -> Object | Retained:
         return Namespace(key, str(version))
     if kind is Kind.ENDPOINT_SLICE:
         endpoint = Endpoint(bytes((10, 0, 0, 1 + CONTENTS.index(content))), "", "")
-        return EndpointSlice(key, str(version), content, (Port("http", "tcp", 80),), pack([endpoint]))
+        return EndpointSlice(key, str(version), content, (Port("http", "tcp", 80),), pack(*endpoint))
     external = f"{content}.example" if content == "b" else ""
     return Service(key, str(version), (), headless=not external, external_name=external, ports=())
 
