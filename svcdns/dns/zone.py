@@ -7,6 +7,7 @@ Source: RFC 1034 section 4.3.2, RFC 2308 sections 2 and 3, RFC 8020, RFC 8482 se
 """
 
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import NamedTuple
 
 from svcdns.dns.message import Lease, Rcode, Repeat, Response
@@ -66,29 +67,43 @@ EMPTY = Node({})
 class Zone:
     """The answers of one version of a zone; all of them are authoritative.
 
+    A version may be over before anybody is denied anything, so what denials need is made when it is asked for.
+
     Args:
-        soa: The zone's SOA record set; its owner is the apex.
+        apex: The name of the zone.
+        publish: Makes its SOA record set.
         plugin: The plugin that answers.
         lease: How long this version holds good.
 
     Attributes:
-        apex: The name of the zone.
-        soa: Its SOA record set.
-        denial: The SOA as negative answers carry it.
-        nodata: The answer for a name that has nothing of the type asked for.
-        nxdomain: The answer for a name that does not exist, nor any below it.
+        apex: See above.
     """
 
-    __slots__ = ("_plugin", "_repeat", "apex", "denial", "nodata", "nxdomain", "soa")
-
-    def __init__(self, soa: RRset, plugin: str, lease: Lease) -> None:
-        self.apex: Name = soa.owner
-        self.soa = soa
-        self.denial = as_denial(soa)
-        self._repeat = Repeat(lease)
-        self.nodata = Response(authority=(self.denial,), aa=True, plugin=plugin, repeat=self._repeat)
-        self.nxdomain = self.nodata._replace(rcode=Rcode.NXDOMAIN)
+    def __init__(self, apex: Name, publish: Callable[[], RRset], plugin: str, lease: Lease) -> None:
+        self.apex = apex
+        self._publish = publish
         self._plugin = plugin
+        self._repeat = Repeat(lease)
+
+    @cached_property
+    def soa(self) -> RRset:
+        """Its SOA record set."""
+        return self._publish()
+
+    @cached_property
+    def denial(self) -> RRset:
+        """The SOA as negative answers carry it."""
+        return as_denial(self.soa)
+
+    @cached_property
+    def nodata(self) -> Response:
+        """The answer for a name that has nothing of the type asked for."""
+        return Response(authority=(self.denial,), aa=True, plugin=self._plugin, repeat=self._repeat)
+
+    @cached_property
+    def nxdomain(self) -> Response:
+        """The answer for a name that does not exist, nor any below it."""
+        return self.nodata._replace(rcode=Rcode.NXDOMAIN)
 
     def answer(self, node: Node | None, rtype: int) -> Response:
         """Answer a question for the name at which *node* stands; None for a name that does not exist.

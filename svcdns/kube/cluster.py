@@ -18,6 +18,7 @@ T = TypeVar("T", bound=Object)
 
 _REMEMBERED_CHANGES = 4096
 _SERIAL_BITS = 0xFFFFFFFF
+_OWNED = (Service, EndpointSlice)
 
 
 class Store(Generic[T]):
@@ -181,13 +182,15 @@ class Cluster:
 
     def store(self, kind: Kind) -> Store[Object]:
         """Return the current store of *kind*."""
-        stores = {
-            Kind.SERVICE: self.services,
-            Kind.ENDPOINT_SLICE: self.slices,
-            Kind.NAMESPACE: self.namespaces,
-            Kind.POD: self.pods,
-        }
-        return cast("Store[Object]", stores[kind])
+        match kind:
+            case Kind.SERVICE:
+                return cast("Store[Object]", self.services)
+            case Kind.ENDPOINT_SLICE:
+                return cast("Store[Object]", self.slices)
+            case Kind.NAMESPACE:
+                return cast("Store[Object]", self.namespaces)
+            case Kind.POD:
+                return cast("Store[Object]", self.pods)
 
     def put(self, kind: Kind, found: Object) -> None:
         """Take in an object that was added or changed."""
@@ -268,7 +271,7 @@ class Cluster:
         if kind is Kind.NAMESPACE:
             self._note(None)
         else:
-            self._note(frozenset(each.owner for each in objects if isinstance(each, Service | EndpointSlice)))
+            self._note(frozenset([each.owner for each in objects if isinstance(each, _OWNED)]))
 
     def _note(self, keys: frozenset[Key] | None) -> None:
         self.revision += 1

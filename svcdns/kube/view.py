@@ -126,8 +126,8 @@ class View:
             answer: Response | Chase = zone.answer(entry.node, rtype)
         else:
             answer = self._follow(alias.rrset, rtype, zone)
-        if answer is zone.nodata:
-            return self._lend(zone.nodata, entry)
+        if isinstance(answer, Response) and not answer.answer:
+            return self._lend(answer, entry)
         if self._present.get(name) is entry:
             if isinstance(answer, Response):
                 answer = answer.repeatable(Repeat(entry.lease))
@@ -198,8 +198,8 @@ class View:
         """Return the current version of a zone."""
         zone = self._zones.get(apex)
         if zone is None:
-            soa = make_soa(apex, self._options.ttl, self._cluster.serial)
-            zone = self._zones[apex] = Zone(soa, PLUGIN, self._lease)
+            publish = partial(make_soa, apex, self._options.ttl, self._cluster.serial)
+            zone = self._zones[apex] = Zone(apex, publish, PLUGIN, self._lease)
         return zone
 
     def _keep(self, name: Name, entry: Entry, key: Key) -> None:

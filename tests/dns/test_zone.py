@@ -17,7 +17,7 @@ def soa_of(ttl: int, minimum: int) -> RRset:
 SOA = soa_of(300, 30)
 DENIAL = SOA.with_ttl(30)
 LEASE = Lease()
-ZONE = Zone(SOA, "file", LEASE)
+ZONE = Zone(SOA.owner, lambda: SOA, "file", LEASE)
 
 A = RRset(WEB, Rtype.A, 60, [bytes([192, 0, 2, 1]), bytes([192, 0, 2, 2])])
 AAAA = RRset(WEB, Rtype.AAAA, 60, [bytes(16)])
@@ -61,7 +61,7 @@ def test_the_answer_is_what_stands_at_the_name(node: Node | None, rtype: int, re
 
 @pytest.mark.parametrize(("ttl", "minimum", "kept"), [(300, 30, 30), (30, 300, 30), (0, 5, 0), (5, 0, 0)])
 def test_a_denial_is_kept_for_the_shorter_of_ttl_and_minimum(ttl: int, minimum: int, kept: int) -> None:
-    zone = Zone(soa_of(ttl, minimum), "file", Lease())
+    zone = Zone(SOA.owner, lambda: soa_of(ttl, minimum), "file", Lease())
     assert zone.denial.ttl == kept
     assert zone.soa.ttl == ttl
     assert zone.nodata.authority == zone.nxdomain.authority == (zone.denial,)

@@ -140,7 +140,7 @@ async def test_an_address_range_stands_for_its_reverse_zones(corefile: Path) -> 
 # --- what others know ------------------------------------------------------------------------------------------------
 
 ADDRESS = RRset(from_text("example.com."), Rtype.A, 60, [bytes([192, 0, 2, 1])])
-UPSTREAM_ZONE = Zone(make_soa(from_text("com."), 30, 1), "forward", Lease())
+UPSTREAM_ZONE = Zone(from_text("com."), lambda: make_soa(from_text("com."), 30, 1), "forward", Lease())
 OUTSIDE = RRset(from_text("outside.default.svc.cluster.local."), Rtype.CNAME, 5, [from_text("example.com.")])
 
 

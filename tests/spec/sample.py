@@ -33,7 +33,7 @@ A = addresses(WEB, "10.0.0.1", "10.0.0.2")
 AAAA = addresses(WEB, "fd00::1")
 NS = RRset(APEX, Rtype.NS, 30, [from_text("ns.dns.cluster.local")])
 SOA = RRset(APEX, Rtype.SOA, 60, [soa(from_text("ns.dns.cluster.local"), hostmaster(APEX), 1, (7200, 1800, 86400, 5))])
-ZONE = Zone(SOA, "kubernetes", Lease())
+ZONE = Zone(SOA.owner, lambda: SOA, "kubernetes", Lease())
 NODES = {
     APEX: Node({Rtype.SOA: Records(SOA), Rtype.NS: Records(NS)}),
     SVC: EMPTY,
