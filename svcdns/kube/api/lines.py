@@ -19,14 +19,12 @@ class LineSplitter:
             ClusterError: A line is longer than `MAX_LINE`.
         """
         *ends, rest = piece.split(b"\n")
-        lines = []
-        for end in ends:
-            self._begin(end)
-            if line := bytes(self._begun).rstrip(b"\r"):
-                lines.append(line)
+        if ends and self._begun:
+            self._begin(ends[0])
+            ends[0] = self.rest
             self._begun.clear()
         self._begin(rest)
-        return lines
+        return [line for end in ends if (line := end.rstrip(b"\r"))]
 
     @property
     def rest(self) -> bytes:
