@@ -156,6 +156,7 @@ class Directory:
         service = self._cluster.services.get(key)
         if service is None:
             return Found(None, key)
+        key = service.key  # the same, which is kept already
         slices = self._cluster.slices.of(key)
         if Kind.ENDPOINT_SLICE in self.unread and self._needs_slices(service, below):
             return Found(UNREAD)

@@ -1,7 +1,6 @@
 """What a view keeps under the names that it was asked for, until what that depends on changes."""
 
 from collections.abc import Iterable
-from math import inf
 from typing import NamedTuple
 
 from svcdns.dns.message import ENDED, Lease, Response
@@ -9,6 +8,9 @@ from svcdns.dns.name import Name
 from svcdns.dns.records import RRset, weigh
 from svcdns.dns.zone import Node
 from svcdns.kube.objects import Key
+
+MOST_LEASES = 2**16
+"""How many leases there are at most: then all are ended, some 16 MiB of them."""
 
 _ENTRY_OCTETS = 1500
 _ABSENT_OCTETS = 700
@@ -39,7 +41,7 @@ class Entry:
         zone: See above.
         answers: The answers made of the node, by type.
         denial: What other types are answered, where a zone's version is the one of its lease.
-        lease: How long all this holds good; it begins when the entry is kept.
+        lease: How long all this holds good; there is one once the entry is kept.
         octets: About how much memory it takes.
     """
 
@@ -55,57 +57,71 @@ class Entry:
 
 
 class Memo:
-    """Entries by name, and by the Service that they depend on.
+    """Entries by name, each with the lease of the Service that it depends on.
+
+    Answers that are given again need the lease alone, and those are as good as all answers. So leases last until their
+    Service changes, while the entries, which are many times as large, are there for as long as there is room.
 
     Args:
-        room: About how many octets of memory they may take; beyond it, all are forgotten.
+        room: About how many octets of memory entries may take; beyond it, all are dropped.
     """
 
     def __init__(self, room: int) -> None:
         self._room = room
         self._octets = 0
         self._entries: dict[Name, Entry] = {}
-        self._names: dict[Key, list[Name]] = {}
-        self.get = self._entries.get
+        self._leases: dict[Key, Lease] = {}
 
     def __len__(self) -> int:
         return len(self._entries)
 
+    def get(self, name: Name) -> Entry | None:
+        """Return the entry under *name*, if there is one that holds good."""
+        entry = self._entries.get(name)
+        if entry is None or entry.lease.until == ENDED:
+            return None
+        return entry
+
     def keep(self, name: Name, entry: Entry, key: Key) -> None:
-        """Keep *entry* until what is told of *key* changes."""
-        entry.lease.until = inf
+        """Keep *entry* until what is told of *key* changes, or until there is no room."""
+        lease = self._leases.get(key)
+        if lease is None:
+            if len(self._leases) == MOST_LEASES:
+                self.clear()
+            lease = self._leases[key] = Lease()
+        entry.lease = lease
+        before = self._entries.get(name)
         self._entries[name] = entry
-        self._names.setdefault(key, []).append(name)
-        self._grow(entry.octets)
+        self._grow(entry.octets - (0 if before is None else before.octets))
 
     def add(self, name: Name, entry: Entry, rtype: int, answer: Response | Chase) -> None:
         """Keep an answer with *entry*, if that is still kept."""
-        if self._entries.get(name) is entry:
+        if self.get(name) is entry:
             entry.answers[rtype] = answer
             octets = _weigh(answer)
             entry.octets += octets
             self._grow(octets)
 
     def forget(self, keys: Iterable[Key]) -> None:
-        """Forget what depends on *keys*."""
+        """End the leases of what depends on *keys*."""
         for key in keys:
-            for name in self._names.pop(key, ()):
-                entry = self._entries.pop(name)
-                entry.lease.until = ENDED
-                self._octets -= entry.octets
+            lease = self._leases.pop(key, None)
+            if lease is not None:
+                lease.until = ENDED
 
     def clear(self) -> None:
-        """Forget everything."""
-        for entry in self._entries.values():
-            entry.lease.until = ENDED
-        self._entries.clear()
-        self._names.clear()
-        self._octets = 0
+        """End all leases, and forget everything."""
+        self.forget(list(self._leases))
+        self._drop()
 
     def _grow(self, octets: int) -> None:
         self._octets += octets
         if self._octets > self._room:
-            self.clear()
+            self._drop()
+
+    def _drop(self) -> None:
+        self._entries.clear()
+        self._octets = 0
 
 
 def _weigh(answer: Response | Chase) -> int:

@@ -1,9 +1,10 @@
 """What one `kubernetes` directive answers from a cluster.
 
-What stands at a name is kept until the objects behind it change, so the answer to a question asked before costs two
-dictionary look-ups. No answer is older than the last event that the cluster took in: revisions are compared before.
-Each answer has a lease: that of what is kept under its name, or that of the zone's version, which any change ends. A
-denial has the SOA of that version in it, so it has such a lease, and is renewed while there still is nothing.
+What stands at a name is kept until the objects behind it change, as far as there is room, so the answer to a question
+asked before costs a few dictionary look-ups. No answer is older than the last event that the cluster took in: revisions
+are compared before. Each answer has a lease: that of the Service behind its name, or that of the zone's version, which
+any change ends. A denial has the SOA of that version in it, so it has such a lease, and is renewed while there still is
+nothing.
 
 Source: RFC 1034 section 4.3.2, RFC 2308, RFC 6604.
 """
@@ -27,10 +28,10 @@ PLUGIN = "kubernetes"
 MAX_LINKS = 8
 """How many CNAMEs are followed inside a zone."""
 
-PRESENT_OCTETS = 32 * 2**20
-"""About how much memory is there for what stands at names."""
+PRESENT_OCTETS = 6 * 2**20
+"""About how much memory is there for what stands at names: enough for two or three thousand."""
 
-ABSENT_OCTETS = 8 * 2**20
+ABSENT_OCTETS = 2 * 2**20
 """About how much is there for names that do not exist: search lists ask for the same ones again and again."""
 
 _DISPENSABLE = frozenset({Kind.ENDPOINT_SLICE, Kind.POD})

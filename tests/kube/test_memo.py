@@ -6,7 +6,7 @@ from svcdns.dns.message import ENDED, Response
 from svcdns.dns.name import Name, from_text
 from svcdns.dns.records import RRset, Rtype
 from svcdns.dns.zone import EMPTY, Node
-from svcdns.kube.memo import Entry, Memo
+from svcdns.kube.memo import MOST_LEASES, Entry, Memo
 
 ZONE = from_text("cluster.local.")
 KEY = ("default", "web")
@@ -44,6 +44,31 @@ def test_the_lease_of_an_entry_lasts_until_it_is_forgotten() -> None:
     memo.clear()
     assert [entry.lease.until > 0 for entry in kept.values()] == [False, False, False]
     assert len(memo) == 0
+
+
+def test_the_lease_of_an_entry_lasts_when_there_is_no_room_for_it() -> None:
+    memo = Memo(10_000)
+    entries = []
+    for name in names(100):
+        entry = Entry(EMPTY, ZONE)
+        memo.keep(name, entry, KEY)
+        entries.append(entry)
+    assert len(memo) < 10
+    assert all(entry.lease.until > 0 for entry in entries)
+    memo.forget([KEY])
+    assert all(entry.lease.until == ENDED for entry in entries)
+    assert all(memo.get(name) is None for name in names(100))
+
+
+def test_there_are_only_so_many_leases() -> None:
+    memo = Memo(10_000)
+    (name,) = names(1)
+    first = Entry(EMPTY, ZONE)
+    memo.keep(name, first, KEY)
+    for number in range(MOST_LEASES):
+        assert first.lease.until > 0
+        memo.keep(name, Entry(EMPTY, ZONE), ("default", str(number)))
+    assert first.lease.until == ENDED
 
 
 def test_an_answer_is_kept_only_with_an_entry_that_is() -> None:
