@@ -10,25 +10,22 @@ same query costs one look-up until the lease of the answer ends. Nothing here ca
 - Only what every client would be told is kept: a plugin that looks at the client, or must see each query, takes
   `repeat` away.
 
-A query that differs in letter case or in EDNS options alone is read, and then finds the same reply by its question.
-What is given again is counted with the reply, and told to the plugins that count (`Repeat.notes`) when the reply is
-dropped, and before metrics are shown.
+A query that differs in letter case or in the data of EDNS options alone finds the same reply by its essence. What is
+given again is counted with the reply, and told to the plugins that count (`Repeat.notes`) when the reply is dropped,
+and before metrics are shown.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from random import random
-from typing import Generic, TypeVar
 
+from svcdns.dns import wire
 from svcdns.dns.message import Repeat, Response
-
-K = TypeVar("K", bound=Hashable)
+from svcdns.dns.records import HEADER_SIZE
 
 ID_SIZE = 2
-FLAGS_AND_COUNTS = 10
-"""How many octets of a message stand between its id and its question."""
 
 DATAGRAM_OCTETS = 28 * 2**20
 """About how much memory the replies of a UDP listener take at most: enough for 10,000 Services."""
@@ -36,10 +33,8 @@ DATAGRAM_OCTETS = 28 * 2**20
 STREAM_OCTETS = 8 * 2**20
 """The same for a TCP listener."""
 
-_SPELLINGS = 6
 _ORDERS = 16
 _REPLY_OCTETS = 700
-_RESPELLED = 16
 _CHANCES = 4
 _PORTION = 512
 
@@ -52,12 +47,14 @@ class Reply:
     """An answer that may be given again.
 
     Args:
+        query: The query that it was made for, without its id.
         octets: The message without its id.
         repeat: How it may be given again.
-        write: Writes an answer as good, without its id; without it, the answer is always the same.
+        write: Writes an answer as good, without its id.
         behind: About how many octets of memory that takes which the answer is made from again.
 
     Attributes:
+        query: See above.
         octets: See above.
         lease: How long the answer holds good.
         orders: What else it may be, if anything.
@@ -66,12 +63,13 @@ class Reply:
         weight: About how many octets of memory it takes.
     """
 
-    __slots__ = ("_renew", "lease", "notes", "octets", "orders", "repeats", "weight")
+    __slots__ = ("_renew", "lease", "notes", "octets", "orders", "query", "repeats", "weight")
 
-    def __init__(self, octets: bytes, repeat: Repeat, write: Write | None = None, behind: int = 0) -> None:
+    def __init__(self, query: bytes, octets: bytes, repeat: Repeat, write: Write, behind: int) -> None:
+        self.query = query
         self.octets = octets
         self.lease, self._renew, again, self.notes = repeat
-        self.orders = None if again is None or write is None else Orders(octets, again, write)
+        self.orders = None if again is None else Orders(octets, again, write)
         self.repeats = 0
         self.weight = _REPLY_OCTETS + behind + 2 * len(octets) * (1 if self.orders is None else 1 + _ORDERS)
 
@@ -125,15 +123,15 @@ class Replies:
 
     Args:
         clock: Monotonic time in seconds.
-        room: About how many octets of memory this may take; a sixth as much is there for other spellings.
+        room: About how many octets of memory this may take.
     """
 
     def __init__(self, clock: Callable[[], float], room: int) -> None:
         self._clock = clock
         self._now = clock()
-        self._by_octets: Recent[bytes] = Recent(room, self._settle)
-        self._by_question: Recent[Hashable] = Recent(room // _SPELLINGS, self._settle)
-        self._find = self._by_octets.find
+        self._recent = Recent(room, self._settle)
+        self._find = self._recent.find
+        self._find_alike = self._recent.find_alike
         self._seconds = 0.0
         self._given = 0
 
@@ -161,48 +159,32 @@ class Replies:
             return octets[:ID_SIZE] + reply.octets
         return octets[:ID_SIZE] + reply.orders.draw()
 
-    def renew(self, octets: bytes, rewrite: Callable[[bytes, Response], bytes]) -> bytes | None:
-        """Answer a query whose octets are known and whose answer can be renewed.
+    def recall_alike(self, octets: bytes, rewrite: Callable[[bytes, Response], bytes]) -> bytes | None:
+        """Answer a query whose essence is known, in the letter case that it has; begin another lease where one is over.
 
         Args:
             octets: The query.
             rewrite: Writes an answer to a query, without its id.
         """
-        reply = self._find(octets[ID_SIZE:])
+        essence, end = wire.essence(octets)
+        reply = self._find_alike(essence)
         if reply is None:
             return None
-        self._settle(reply)  # before the chain is asked, those who count must know
-        return self.recall(octets) if reply.renew(partial(rewrite, octets)) else None
-
-    def respell(self, octets: bytes, asked: Hashable, question: bytes) -> bytes | None:
-        """Answer a query whose question is known, though not in these octets.
-
-        Args:
-            octets: The query.
-            asked: All of it that an answer may depend on, but for its letter case.
-            question: The question as it was sent.
-        """
-        reply = self._by_question.find(asked)
-        if reply is None or reply.orders is not None:
-            return None
         if reply.lease.until <= self._now:
-            self._settle(reply)
-            return None
+            self._settle(reply)  # before the chain is asked, those who count must know
+            if not reply.renew(partial(rewrite, octets[:ID_SIZE] + reply.query)):
+                return None
         reply.repeats += 1
-        before, behind = reply.octets[:FLAGS_AND_COUNTS], reply.octets[FLAGS_AND_COUNTS + len(question) :]
-        spelled = before + question + behind
-        if reply.repeats % _RESPELLED == 0:  # those that never come again must not drive out all others
-            self._by_octets.put(octets[ID_SIZE:], Reply(spelled, Repeat(reply.lease, notes=reply.notes)))
-        return octets[:ID_SIZE] + spelled
+        kept = reply.octets if reply.orders is None else reply.orders.draw()
+        return octets[:ID_SIZE] + kept[: HEADER_SIZE - ID_SIZE] + octets[HEADER_SIZE:end] + kept[end - ID_SIZE :]
 
-    def remember(self, octets: bytes, asked: Hashable, reply: Reply) -> None:
-        """Keep *reply* for queries like *octets*, which were answered with it."""
-        self._by_octets.put(octets[ID_SIZE:], reply)
-        self._by_question.put(asked, reply)
+    def remember(self, octets: bytes, reply: Reply) -> None:
+        """Keep *reply* for queries like *octets*, which was answered with it, and which `wire.has_essence`."""
+        self._recent.put(wire.essence(octets)[0], reply)
 
     async def settle(self) -> None:
         """Tell of all that was given again, in portions that hold nobody up."""
-        for number, reply in enumerate([*self._by_octets, *self._by_question]):
+        for number, reply in enumerate(list(self._recent)):
             if reply.repeats:
                 self._settle(reply)
             if number % _PORTION == 0:
@@ -217,7 +199,7 @@ class Replies:
                 note(times, seconds)
 
 
-class Recent(Generic[K]):
+class Recent:
     """A bounded memory. Where there is no room left, what came first gives way, unless it was given again meanwhile.
 
     That is the clock algorithm, or second chance: a look-up moves nothing.
@@ -227,29 +209,32 @@ class Recent(Generic[K]):
         retire: Is told of each reply that is forgotten, replaced or spared.
 
     Attributes:
-        find: Returns what is remembered under a key.
+        find: Returns the reply that was made for a query, without its id.
+        find_alike: Returns the reply to all queries of an essence.
     """
 
     def __init__(self, room: int, retire: Callable[[Reply], None]) -> None:
         self._room = room
         self._retire = retire
-        self._replies: dict[K, Reply] = {}
-        self._keys: deque[K] = deque()
+        self._by_query: dict[bytes, Reply] = {}
+        self._by_essence: dict[bytes, Reply] = {}
+        self._essences: deque[bytes] = deque()
         self._weight = 0
-        self.find = self._replies.get
+        self.find = self._by_query.get
+        self.find_alike = self._by_essence.get
 
     def __iter__(self) -> Iterator[Reply]:
-        return iter(self._replies.values())
+        return iter(self._by_essence.values())
 
-    def put(self, key: K, reply: Reply) -> None:
-        """Remember *reply*."""
-        before = self._replies.get(key)
+    def put(self, essence: bytes, reply: Reply) -> None:
+        """Remember *reply*, in place of the one to queries of the same *essence* if there is any."""
+        before = self._by_essence.get(essence)
         if before is None:
-            self._keys.append(key)
+            self._essences.append(essence)
         else:
-            self._weight -= before.weight
             self._retire(before)
-        self._replies[key] = reply
+            self._drop(before)
+        self._by_essence[essence] = self._by_query[reply.query] = reply
         self._weight += reply.weight
         while self._weight > self._room:
             self._forget_one()
@@ -257,12 +242,16 @@ class Recent(Generic[K]):
     def _forget_one(self) -> None:
         """Forget the first that was not given again since it was looked at, of a few, or else the last of these."""
         for chances in range(_CHANCES, 0, -1):
-            key = self._keys.popleft()
-            reply = self._replies[key]
+            essence = self._essences.popleft()
+            reply = self._by_essence[essence]
             given = reply.repeats
             self._retire(reply)
             if not given or chances == 1:
                 break
-            self._keys.append(key)
-        del self._replies[key]
+            self._essences.append(essence)
+        del self._by_essence[essence]
+        self._drop(reply)
+
+    def _drop(self, reply: Reply) -> None:
+        del self._by_query[reply.query]
         self._weight -= reply.weight

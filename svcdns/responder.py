@@ -8,7 +8,7 @@ Source: RFC 1035 section 4.1, RFC 5936 section 4, RFC 8906, RFC 9619.
 """
 
 from asyncio import Task
-from collections.abc import Callable, Coroutine, Generator, Hashable, Iterable
+from collections.abc import Callable, Coroutine, Generator, Iterable
 from functools import partial
 from itertools import chain
 from types import coroutine as generator_coroutine
@@ -36,8 +36,6 @@ _TRANSFERS = frozenset({Rtype.AXFR, Rtype.IXFR})
 _NOT_OURS = ExtendedError(Ede.NOT_AUTHORITATIVE)
 _KEEPALIVE = edns.keepalive(IDLE)
 """Tells a TCP client how long it may stay idle (RFC 7828)."""
-
-_SEEN = wire.RD | wire.AD | wire.CD
 
 REFUSED = Response(Rcode.REFUSED, ede=_NOT_OURS)
 """What a question gets that no server block or no plugin takes (RFC 8914 section 4.21)."""
@@ -194,7 +192,7 @@ class Responder:
             octets: The message.
             client: The address and port that sent it.
         """
-        answer: Answer = self._replies.renew(octets, self._rewrite)
+        answer: Answer = self._replies.recall_alike(octets, self._rewrite)
         if answer is None:
             began = self._clock()
             answer = self._answer(octets, client)
@@ -217,26 +215,24 @@ class Responder:
         if refused is not None or route is None:
             self._drop(self._query(envelope, octets, client, ROOT), refused or REFUSED)
             return self._exchange(envelope, route).write(refused or REFUSED)
-        asked = _asked(envelope, len(octets))
         if envelope.trailing:
             self._counters.trailing.value += 1
-        elif (spelled := self._replies.respell(octets, asked, envelope.question)) is not None:
-            return spelled
         exchange = self._exchange(envelope, route)
         waiting = route.handler(self._query(envelope, octets, client, route.zone))
         try:
             yielded = waiting.send(None)
         except StopIteration as stop:
-            return self._reply(octets, asked, exchange, stop.value)
+            return self._reply(octets, exchange, stop.value)
         return self._spawn(_finish(exchange, waiting, yielded))
 
-    def _reply(self, octets: bytes, asked: Hashable, exchange: Exchange, response: Response) -> bytes:
+    def _reply(self, octets: bytes, exchange: Exchange, response: Response) -> bytes:
         """Write *response*, and remember it if it may be given again."""
         written = exchange.write(response)
-        repeat = None if exchange.envelope.trailing else response.repeat
+        repeat = response.repeat if wire.has_essence(exchange.envelope) else None
         if repeat is not None and len(octets) <= _LONGEST_REMEMBERED and len(written) <= _LONGEST_GIVEN_AGAIN:
             behind = weigh(response.answer + response.additional) if repeat.again or repeat.renew else 0
-            self._replies.remember(octets, asked, Reply(written[ID_SIZE:], repeat, exchange.write_again, behind))
+            reply = Reply(octets[ID_SIZE:], written[ID_SIZE:], repeat, exchange.write_again, behind)
+            self._replies.remember(octets, reply)
         return written
 
     def _rewrite(self, octets: bytes, response: Response) -> bytes:
@@ -278,14 +274,6 @@ def _payload(envelope: wire.Envelope) -> int:
 
 def _asks_for_keepalive(opt: edns.Opt | None) -> bool:
     return opt is not None and edns.OPTION_KEEPALIVE in opt.options
-
-
-def _asked(envelope: wire.Envelope, size: int) -> Hashable:
-    """Return all that the answer to a query, or what is counted of it, may depend on, but its id and letter case."""
-    name, rtype, flags, opt = envelope.name, envelope.rtype, envelope.flags & _SEEN, envelope.opt
-    if opt is None:
-        return name, rtype, flags, size
-    return name, rtype, flags, size, opt.do, opt.payload, _asks_for_keepalive(opt)
 
 
 def _refusal(envelope: wire.Envelope, route: Route | None) -> Response | None:

@@ -144,6 +144,27 @@ def test_another_class_is_never_answered_from_memory() -> None:
     assert octets.read_header(answer).rcode == Rcode.REFUSED
 
 
+def test_a_zero_octet_in_a_label_hides_no_other_name() -> None:
+    """What follows such an octet looks like the rest of a query, of which options may have any data."""
+    chain_ = Chain()
+    rest = b"\x00" + octets.question(b"", 1) + octets.opt(length=12) + octets.option(10, length=8)
+    names = [bytes((len(rest) + 2,)) + b"x" + rest + letter + b"\x01y\x00" for letter in (b"a", b"b")]
+    answers = ask(serve(chain_), *(octets.query(octets.question(name), additionals=0) for name in names))
+    assert [query.name for query in chain_.asked] == names
+    assert [answer[12 : 12 + len(name)] for answer, name in zip(answers, names, strict=True)] == names
+
+
+def test_one_of_many_addresses_is_known_in_any_letter_case() -> None:
+    addresses = [bytes((10, 0, 0, number)) for number in range(4)]
+    script = Script(Response(answer=(RRset(NAME, Rtype.A, 5, addresses),), repeat=Repeat(Lease())))
+    responder = serve(chain(set_up("loadbalance", "loadbalance", environment()), script))
+    spelled = [message("".join(random.choice((c, c.upper())) for c in WEB)) for _ in range(200)]
+    answers = ask(responder, *spelled)
+    assert [answer[12 : 12 + len(NAME)] for answer in answers] == [each[12 : 12 + len(NAME)] for each in spelled]
+    assert {answer[-4 * 16 :][12:16] for answer in answers} == set(addresses)
+    assert len(script.asked) == 1
+
+
 def test_the_chain_is_asked_again_when_the_lease_is_over() -> None:
     chain_, clock = Chain(), Clock()
     chain_.lease = Lease(clock.now + 10)

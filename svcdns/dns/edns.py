@@ -63,21 +63,23 @@ def parse(octets: bytes, position: int) -> tuple[Opt, int]:
     end = start + length
     if end > len(octets):
         raise WireError("the data of the OPT record end beyond the message")
-    options = _option_codes(octets, start, end) if length and not version else ()
+    heads = option_heads(octets, start, end) if length and not version else b""
+    if heads is None:
+        raise WireError("the EDNS options do not fill the OPT record, or are too many")
+    options = tuple(code for code, _ in _OPTION.iter_unpack(heads))
     return Opt(payload, version, rcode, flags & DO != 0, options), end
 
 
-def _option_codes(octets: bytes, position: int, end: int) -> tuple[int, ...]:
-    codes: tuple[int, ...] = ()
+def option_heads(octets: bytes, position: int, end: int) -> bytes | None:
+    """Return code and length of each option between two positions; None where they do not fill that, or are over 32."""
+    heads = b""
     while position < end:
-        if position + _OPTION.size > end or len(codes) == _MOST_OPTIONS:
-            raise WireError("the EDNS options do not fill the OPT record, or are too many")
-        code, length = _OPTION.unpack_from(octets, position)
-        codes += (code,)
-        position += _OPTION.size + length
-    if position != end:
-        raise WireError("an EDNS option ends beyond the OPT record")
-    return codes
+        if position + _OPTION.size > end or len(heads) == _MOST_OPTIONS * _OPTION.size:
+            return None
+        behind = position + _OPTION.size
+        heads += octets[position:behind]
+        position = behind + (octets[behind - 2] << 8 | octets[behind - 1])
+    return heads if position == end else None
 
 
 def build(rcode: int, options: bytes = b"", *, do: bool = False) -> bytes:

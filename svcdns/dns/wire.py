@@ -54,6 +54,7 @@ _RCODE = 0xF
 _FURTHEST_POINTER = 0x3FFF
 _SRV_TARGET = 6
 _CLASS_ANY = 255
+_TO_OPTIONS = TYPE_AND_CLASS.size + 1 + FIXED.size  # from the end of a question's name to the options of an OPT record
 
 _TSIG_TIMES = Struct("!6sHH")
 _TSIG_TAIL = Struct("!HHH")
@@ -140,6 +141,26 @@ def decode(octets: bytes) -> Envelope:
     if additionals:
         opt, tsig, position = _additional(octets, position, additionals)
     return Envelope(ident, flags, name, rtype, rclass, question, opt, tsig, len(octets) - position)
+
+
+def essence(octets: bytes) -> tuple[bytes, int]:
+    """Return what the answer to a message depends on, and the position behind its name, without decoding it.
+
+    That is the message without its id, with its name in lower case, and without the data of its EDNS options; nothing
+    where it ends in the midst of one. It is to be compared with those of queries of which `has_essence` is true: a
+    message that has the same is as well-formed as they are, and `decode` finds no other difference between them.
+    """
+    end = octets.find(0, HEADER_SIZE, HEADER_SIZE + MAX_NAME) + 1
+    options = end + _TO_OPTIONS
+    heads = edns.option_heads(octets, options, len(octets)) if len(octets) > options else b""
+    if heads is None:
+        return b"", end
+    return octets[LENGTH.size : HEADER_SIZE] + octets[HEADER_SIZE:end].lower() + octets[end:options] + heads, end
+
+
+def has_essence(envelope: Envelope) -> bool:
+    """Tell whether `essence` read a query aright: its name ends at its first zero octet, and nothing stands behind."""
+    return not envelope.trailing and envelope.name.index(0) == len(envelope.name) - 1
 
 
 def _skip_name(octets: bytes, position: int, *, compressed: bool = False) -> int:

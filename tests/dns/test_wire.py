@@ -176,6 +176,35 @@ def test_any_mutation_of_a_query_is_read_or_refused(query: bytes, changes: list[
     read_or_refuse(bytes(mutated[: max(12, length)]))
 
 
+@settings(max_examples=1000)
+@given(QUERIES, st.lists(st.tuples(st.integers(0, 600), st.integers(0, 255)), max_size=2), st.binary(max_size=8))
+def test_queries_of_one_essence_differ_in_letter_case_and_data_of_options(
+    query: bytes, changes: list[tuple[int, int]], behind: bytes
+) -> None:
+    envelope = wire.decode(query)
+    mutated = bytearray(query.swapcase() if wire.essence(query.swapcase()) == wire.essence(query) else query)
+    for position, octet in changes:
+        mutated[position % len(mutated)] = octet
+    other = bytes(mutated) + behind
+    if wire.has_essence(envelope) and wire.essence(other) == wire.essence(query):
+        found = wire.decode(other)
+        assert found.question.lower() == envelope.question.lower()
+        assert found._replace(id=envelope.id, question=envelope.question) == envelope
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        (b"\x03www\x00\x00\x01\x00\x01", b"\x03wWW\x00\x00\x01\x00\x01", True),
+        (b"\x03www\x00\x00\x41\x00\x01", b"\x03www\x00\x00\x61\x00\x01", False),
+        (b"\x03www\x00\x00\x01\x00\x41", b"\x03www\x00\x00\x01\x00\x61", False),
+    ],
+    ids=["letter case", "type", "class"],
+)
+def test_the_letter_case_of_the_name_alone_is_no_part_of_the_essence(one: bytes, other: bytes, *, same: bool) -> None:
+    assert (wire.essence(octets.query(one)) == wire.essence(octets.query(other))) is same
+
+
 def read_or_refuse(message: bytes) -> None:
     """Read octets, if they have a header; what can be read can be answered."""
     if not wire.answerable(message):
