@@ -14,28 +14,29 @@ def frame(message: bytes) -> bytes:
 class Framer:
     """Cuts a stream into messages, wherever its segments end."""
 
-    __slots__ = ("_buffer", "_position")
+    __slots__ = ("_octets", "_position")
 
     def __init__(self) -> None:
-        self._buffer = bytearray()
+        self._octets = b""
         self._position = 0
 
     def feed(self, octets: bytes) -> None:
         """Take in what came next."""
-        self._buffer += octets
+        self._octets = self._octets[self._position :] + octets
+        self._position = 0
 
     def take(self) -> bytes | None:
         """Return the next whole message, or None until more is fed."""
-        start = self._position + LENGTH_SIZE
-        end = start + int.from_bytes(self._buffer[self._position : start])
-        if start > len(self._buffer) or end > len(self._buffer):
-            del self._buffer[: self._position]
-            self._position = 0
-            return None
-        self._position = end
-        return bytes(self._buffer[start:end])
+        octets, start = self._octets, self._position + LENGTH_SIZE
+        if start <= len(octets):
+            end = start + (octets[start - 2] << 8 | octets[start - 1])
+            if end <= len(octets):
+                self._position = end
+                return octets[start:end]
+        self.feed(b"")  # what was taken is not kept
+        return None
 
     @property
     def partial(self) -> bool:
         """Whether octets of a further message have come."""
-        return self._position < len(self._buffer)
+        return self._position < len(self._octets)

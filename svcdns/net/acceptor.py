@@ -37,7 +37,7 @@ class Acceptor:
     def __init__(
         self,
         bound: socket.socket,
-        connect: Callable[[], asyncio.Protocol],
+        connect: Callable[[], asyncio.BaseProtocol],
         make_room: Callable[[], None],
         pause: float = PAUSE,
     ) -> None:

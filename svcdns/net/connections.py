@@ -9,6 +9,7 @@ Source: RFC 7766, RFC 7828, RFC 9210.
 import asyncio
 import socket
 import struct
+from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -56,6 +57,7 @@ class Limits:
 
 _BATCH = 64  # messages of one connection that are answered before others get their turn
 _LONG = 4096  # answers over this leave at once, so that what a slow reader makes us keep stays bounded
+_SEGMENT = 64 * 1024  # what is read at a time
 _FULL = 0.8
 _RESET = struct.pack("ii", 1, 0)  # struct linger: on, without waiting
 
@@ -66,13 +68,17 @@ class Connections:
     Args:
         counters: What is closed to keep a limit, and what is cut to fit, is counted there.
         limits: What connections may take.
+
+    Attributes:
+        buffer: Where what came is read into: one for all, for nothing stays there.
     """
 
     def __init__(self, counters: Counters, limits: Limits) -> None:
         self.counters = counters
         self.limits = limits
-        self._all: dict[Connection, None] = {}
-        self._by_client: dict[str, dict[Connection, None]] = {}
+        self.buffer = memoryview(bytearray(_SEGMENT))
+        self._all: OrderedDict[Connection, None] = OrderedDict()
+        self._by_client: dict[str, OrderedDict[Connection, None]] = {}
         self._sweep: asyncio.TimerHandle | None = None
 
     @property
@@ -82,21 +88,21 @@ class Connections:
 
     def admit(self, connection: "Connection") -> None:
         """Take in a new connection, at the expense of the one idle for longest where there are too many."""
-        of_client = self._by_client.get(connection.client[0], {})
+        of_client = self._by_client.get(connection.client[0], OrderedDict())
         if len(of_client) >= self.limits.per_client:
             self._evict(of_client)
         elif len(self._all) >= self.limits.connections:
             self._evict(self._all)
-        self._note(connection)
+        self._all[connection] = None
+        self._by_client.setdefault(connection.client[0], OrderedDict())[connection] = None
         if self._sweep is None:
             self._look_after()
 
     def touch(self, connection: "Connection") -> None:
         """Note that *connection* is the one used last."""
         if connection in self._all:
-            del self._all[connection]
-            del self._by_client[connection.client[0]][connection]
-            self._note(connection)
+            self._all.move_to_end(connection)
+            self._by_client[connection.client[0]].move_to_end(connection)
 
     def forget(self, connection: "Connection") -> None:
         """Note that *connection* is closed."""
@@ -123,11 +129,7 @@ class Connections:
         for each in chosen:
             each.abort()
 
-    def _note(self, connection: "Connection") -> None:
-        self._all[connection] = None
-        self._by_client.setdefault(connection.client[0], {})[connection] = None
-
-    def _evict(self, connections: "dict[Connection, None]") -> None:
+    def _evict(self, connections: "OrderedDict[Connection, None]") -> None:
         self.counters.closed.value += 1
         idlest = next((each for each in connections if not each.in_flight), next(iter(connections)))
         idlest.abort()
@@ -143,7 +145,7 @@ class Connections:
         self._sweep = loop.call_later(self.limits.sweep, self._look_after) if self._all else None
 
 
-class Connection(asyncio.Protocol):
+class Connection(asyncio.BufferedProtocol):
     """One client's connection.
 
     Args:
@@ -166,6 +168,7 @@ class Connection(asyncio.Protocol):
         self._connections = connections
         self._answerer = answerer
         self._now = loop.time
+        self._most_in_flight = connections.limits.in_flight
         self._framer = Framer()
         self._transport: asyncio.Transport
         self._since = loop.time()
@@ -188,13 +191,17 @@ class Connection(asyncio.Protocol):
         self._connections.forget(self)
         self.closed.set_result(None)
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - it is no more than a wish
+        """Say where to read into. What a transport makes for each read is larger, and may cost more than the answer."""
+        return self._connections.buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
         """Answer what messages are whole now."""
         if not self._framer.partial:
             self._since = self._now()
             self._connections.touch(self)
         self._waiting_for_first = False
-        self._framer.feed(data)
+        self._framer.feed(bytes(self._connections.buffer[:nbytes]))
         self._work()
 
     def eof_received(self) -> bool:
@@ -246,23 +253,28 @@ class Connection(asyncio.Protocol):
 
     def _work(self) -> None:
         """Answer what has come, some of it now and the rest after others had their turn."""
+        self._working = False
+        if self._transport.is_closing():
+            return
         answerer = self._answerer()
         answerer.begin()
         count = self._answer(answerer)
         answerer.end(count)
-        self._working = count == _BATCH
-        if self._working:
+        if count:
+            self._since = self._now()
+        if count == _BATCH:
+            self._working = True
             asyncio.get_running_loop().call_soon(self._work)
         self._steer()
 
     def _answer(self, answerer: Answerer) -> int:
         """Answer a batch of messages, and return how many there were."""
+        take, recall = self._framer.take, answerer.recall
         answers: list[bytes] = []
         count = 0
-        while count < _BATCH and not self._blocked and (message := self._framer.take()) is not None:
+        while count < _BATCH and not self._blocked and (message := take()) is not None:
             count += 1
-            self._since = self._now()
-            answer: Answer = answerer.recall(message)
+            answer: Answer = recall(message)
             if answer is None:
                 answer = answerer.respond(message, self.client)
             if isinstance(answer, bytes):
@@ -276,24 +288,23 @@ class Connection(asyncio.Protocol):
                 self._connections.counters.silent.value += 1
                 self._send(answers)
                 self._transport.close()
+                break
         self._send(answers)
         return count
 
     @property
     def _blocked(self) -> bool:
         """Whether further messages must wait until answers have left."""
-        limits = self._connections.limits
-        return self._stalled_since is not None or self.in_flight >= limits.in_flight or self._transport.is_closing()
+        return self._stalled_since is not None or self.in_flight >= self._most_in_flight
 
     def _steer(self) -> None:
         """Read on, unless there is enough to do; close where there is nothing left to do."""
-        if self._transport.is_closing():
-            return
         if self._blocked or self._working:
             self._transport.pause_reading()
         elif not self._ending:
             self._transport.resume_reading()
-        self._close_when_done()
+        if self._ending:
+            self._close_when_done()
 
     def _answered(self, answer: asyncio.Task[bytes]) -> None:
         self.in_flight -= 1

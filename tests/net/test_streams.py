@@ -123,6 +123,19 @@ async def test_c2_two_messages_may_come_in_one_segment_and_end_in_a_part_of_a_th
         assert ident(await read_answer(reader)) == 3
 
 
+async def test_c2_a_part_of_a_message_outlasts_what_others_send() -> None:
+    async with frontend(Chain()) as server:
+        reader, writer = await server.connect()
+        other, others = await server.connect()
+        writer.write(framed("x", 1)[:20])
+        await turns(server)
+        others.write(framed("an-other.name", 2))
+        assert ident(await read_answer(other)) == 2
+        writer.write(framed("x", 1)[20:])
+        answer = await read_answer(reader)
+        assert answer[12:].startswith(octets.question("x"))
+
+
 async def test_c3_length_and_message_leave_in_one_segment() -> None:
     async with frontend(Chain()) as server:
         with socket.create_connection((server.address, server.port)) as client:
