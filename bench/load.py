@@ -1,10 +1,10 @@
 """Loads made by dnsperf."""
 
 import re
+import select
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -91,26 +91,33 @@ def press(server: Server, questions: Path, seconds: float, *flags: str) -> Load:
 
 @contextmanager
 def probing(port: int, name: str) -> Iterator[list[float]]:
-    """Ask a question again and again beside the block; the seconds that each took are in the list."""
+    """Ask a question again and again beside the block; the seconds that each took are in the list afterwards.
+
+    That is done by a process of its own: a thread would wait for whatever else Python has to do, for milliseconds.
+    """
     seconds: list[float] = []
-    stop = threading.Event()
+    command = [sys.executable, "-m", "bench.load", str(port), name]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as client:
+        try:
+            yield seconds
+        finally:
+            output, _ = client.communicate()
+            seconds += map(float, output.split())
+
+
+def probe(port: int, name: str) -> Iterator[float]:
+    """Ask a question again and again until standard input ends, and yield the seconds that each took."""
     query = dns.message.make_query(name, "A").to_wire()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        client.settimeout(_PATIENCE)
+        client.connect(("127.0.0.1", port))
+        while not select.select([sys.stdin], [], [], _PAUSE)[0]:
+            begun = time.perf_counter()
+            client.send(query)
+            with suppress(TimeoutError):  # then it took as long as that, at least
+                client.recv(4096)
+            yield time.perf_counter() - begun
 
-    def run() -> None:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
-            client.settimeout(_PATIENCE)
-            client.connect(("127.0.0.1", port))
-            while not stop.wait(_PAUSE):
-                begun = time.perf_counter()
-                client.send(query)
-                with suppress(TimeoutError):  # then it took as long as that, at least
-                    client.recv(4096)
-                seconds.append(time.perf_counter() - begun)
 
-    thread = threading.Thread(target=run)
-    thread.start()
-    try:
-        yield seconds
-    finally:
-        stop.set()
-        thread.join()
+if __name__ == "__main__":
+    print(*probe(int(sys.argv[1]), sys.argv[2]))
