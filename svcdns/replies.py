@@ -10,9 +10,9 @@ same query costs one look-up until the lease of the answer ends. Nothing here ca
 - Only what every client would be told is kept: a plugin that looks at the client, or must see each query, takes
   `repeat` away.
 
-A query that differs in letter case or in the data of EDNS options alone finds the same reply by its essence. What is
-given again is counted with the reply, and told to the plugins that count (`Repeat.notes`) when the reply is dropped,
-and before metrics are shown.
+A query that differs in letter case or in the data of EDNS options alone finds the same reply by its essence
+(`dns.wire`). What is given again is counted with the reply, and told to the plugins that count (`Repeat.notes`) when
+the reply is dropped, and before metrics are shown.
 """
 
 import asyncio
@@ -21,7 +21,6 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from random import random
 
-from svcdns.dns import wire
 from svcdns.dns.message import Repeat, Response
 from svcdns.dns.records import HEADER_SIZE
 
@@ -159,14 +158,14 @@ class Replies:
             return octets[:ID_SIZE] + reply.octets
         return octets[:ID_SIZE] + reply.orders.draw()
 
-    def recall_alike(self, octets: bytes, rewrite: Callable[[bytes, Response], bytes]) -> bytes | None:
+    def recall_alike(self, octets: bytes, essence: bytes, rewrite: Callable[[bytes, Response], bytes]) -> bytes | None:
         """Answer a query whose essence is known, in the letter case that it has; begin another lease where one is over.
 
         Args:
             octets: The query.
+            essence: Its essence.
             rewrite: Writes an answer to a query, without its id.
         """
-        essence, end = wire.essence(octets)
         reply = self._find_alike(essence)
         if reply is None:
             return None
@@ -176,11 +175,12 @@ class Replies:
                 return None
         reply.repeats += 1
         kept = reply.octets if reply.orders is None else reply.orders.draw()
+        end = octets.index(0, HEADER_SIZE) + 1  # of the name, as of all that have an essence
         return octets[:ID_SIZE] + kept[: HEADER_SIZE - ID_SIZE] + octets[HEADER_SIZE:end] + kept[end - ID_SIZE :]
 
-    def remember(self, octets: bytes, reply: Reply) -> None:
-        """Keep *reply* for queries like *octets*, which was answered with it, and which `wire.has_essence`."""
-        self._recent.put(wire.essence(octets)[0], reply)
+    def remember(self, essence: bytes, reply: Reply) -> None:
+        """Keep *reply* for queries of an *essence*, which that of its own query is, and rightly so (`has_essence`)."""
+        self._recent.put(essence, reply)
 
     async def settle(self) -> None:
         """Tell of all that was given again, in portions that hold nobody up."""

@@ -192,15 +192,16 @@ class Responder:
             octets: The message.
             client: The address and port that sent it.
         """
-        answer: Answer = self._replies.recall_alike(octets, self._rewrite)
+        essence = wire.essence(octets)
+        answer: Answer = self._replies.recall_alike(octets, essence, self._rewrite)
         if answer is None:
             began = self._clock()
-            answer = self._answer(octets, client)
+            answer = self._answer(octets, essence, client)
             self._slow += 1
             self._slow_seconds += self._clock() - began
         return answer
 
-    def _answer(self, octets: bytes, client: tuple[str, int]) -> Answer:
+    def _answer(self, octets: bytes, essence: bytes, client: tuple[str, int]) -> Answer:
         """Answer a message that is not known."""
         if not wire.answerable(octets):
             return None
@@ -222,17 +223,17 @@ class Responder:
         try:
             yielded = waiting.send(None)
         except StopIteration as stop:
-            return self._reply(octets, exchange, stop.value)
+            return self._reply(octets, essence, exchange, stop.value)
         return self._spawn(_finish(exchange, waiting, yielded))
 
-    def _reply(self, octets: bytes, exchange: Exchange, response: Response) -> bytes:
+    def _reply(self, octets: bytes, essence: bytes, exchange: Exchange, response: Response) -> bytes:
         """Write *response*, and remember it if it may be given again."""
         written = exchange.write(response)
         repeat = response.repeat if wire.has_essence(exchange.envelope) else None
         if repeat is not None and len(octets) <= _LONGEST_REMEMBERED and len(written) <= _LONGEST_GIVEN_AGAIN:
             behind = weigh(response.answer + response.additional) if repeat.again or repeat.renew else 0
             reply = Reply(octets[ID_SIZE:], written[ID_SIZE:], repeat, exchange.write_again, behind)
-            self._replies.remember(octets, reply)
+            self._replies.remember(essence, reply)
         return written
 
     def _rewrite(self, octets: bytes, response: Response) -> bytes:

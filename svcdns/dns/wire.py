@@ -143,8 +143,8 @@ def decode(octets: bytes) -> Envelope:
     return Envelope(ident, flags, name, rtype, rclass, question, opt, tsig, len(octets) - position)
 
 
-def essence(octets: bytes) -> tuple[bytes, int]:
-    """Return what the answer to a message depends on, and the position behind its name, without decoding it.
+def essence(octets: bytes) -> bytes:
+    """Return what the answer to a message depends on, without decoding it.
 
     That is the message without its id, with its name in lower case, and without the data of its EDNS options; nothing
     where it ends in the midst of one. It is to be compared with those of queries of which `has_essence` is true: a
@@ -154,8 +154,8 @@ def essence(octets: bytes) -> tuple[bytes, int]:
     options = end + _TO_OPTIONS
     heads = edns.option_heads(octets, options, len(octets)) if len(octets) > options else b""
     if heads is None:
-        return b"", end
-    return octets[LENGTH.size : HEADER_SIZE] + octets[HEADER_SIZE:end].lower() + octets[end:options] + heads, end
+        return b""
+    return octets[LENGTH.size : HEADER_SIZE] + octets[HEADER_SIZE:end].lower() + octets[end:options] + heads
 
 
 def has_essence(envelope: Envelope) -> bool:
