@@ -26,7 +26,7 @@ from svcdns.dns.records import HEADER_SIZE
 
 ID_SIZE = 2
 
-DATAGRAM_OCTETS = 28 * 2**20
+DATAGRAM_OCTETS = 32 * 2**20
 """About how much memory the replies of a UDP listener take at most: enough for 10,000 Services."""
 
 STREAM_OCTETS = 8 * 2**20

@@ -138,19 +138,19 @@ class View:
     def _lend(self, denial: Response, entry: Entry) -> Response:
         """Let a denial be renewed as long as what *entry* says holds good."""
         if entry.denial is None or entry.denial[0] is not self._lease:
-            renew = partial(self._renew, entry.lease, entry.zone, exists=entry.node is not None)
+            renew = partial(self._renew, entry.lease, entry.zone, denial.rcode)
             entry.denial = self._lease, denial.repeatable(Repeat(self._lease, renew))
         return entry.denial[1]
 
-    def _renew(self, lease: Lease, apex: Name, *, exists: bool) -> Response | None:
-        """Return the denial of the zone's current version, while *lease* lasts.
+    def _renew(self, lease: Lease, apex: Name, rcode: int) -> Response | None:
+        """Return the denial of the zone's current version with this response code, while *lease* lasts.
 
         It gets no entry: who keeps the denial would keep that as well, with all records that were made of it.
         """
         if lease.until == ENDED:
             return None
         zone = self._zone(apex)
-        return zone.nodata if exists else zone.nxdomain
+        return zone.nxdomain if rcode == Rcode.NXDOMAIN else zone.nodata
 
     def _follow(self, alias: RRset, rtype: int, zone: Zone) -> Response | Chase:
         """Follow CNAMEs through a zone. A loop ends the chain, and so does what comes after too many links.
