@@ -231,16 +231,22 @@ class App:
         self._sites |= sites
 
     async def _put_in_force(self, assembly: Assembly) -> None:
-        """Have every process serve *assembly*, and close what only its predecessor had."""
+        """Have every process serve *assembly*, and close what only its predecessor had.
+
+        Workers are told to leave in the same turn of the loop in which there are other sockets and resources, so that
+        none reads or learns what is meant for others.
+        """
         for address, pages in assembly.pages.items():
             self._sites[address].pages = pages
         for warning in self._warnings:
             log.warning(warning)
-        await self._server.put_in_force(assembly)
-        self._describe()
+        for resource in self._assembly.resources.values():
+            resource.publish(_tell_nobody)
         for number, resource in enumerate(assembly.resources.values()):
             resource.publish(partial(self._pool.tell, number))
         self._pool.renew(self._size(assembly) - 1)
+        await self._server.put_in_force(assembly)
+        self._describe()
         listeners, self._replaced = self._replaced, []
         for endpoint in self._server.listeners.keys() - assembly.routes.keys():
             listeners.append(self._server.listeners.pop(endpoint))
@@ -323,6 +329,10 @@ class App:
                 for zone in set(block.zones) & routes.keys():
                     for name in names:
                         enabled.labels(endpoint.label, to_text(zone), "", name).value = 1
+
+
+def _tell_nobody(change: object) -> None:
+    """Keep a change to this process."""
 
 
 async def _stop_all(listeners: Iterable[Listeners], sites: Iterable[admin.Site]) -> None:

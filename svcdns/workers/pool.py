@@ -198,12 +198,16 @@ class Pool:
             if member.unanswered > STUCK or (told is not None and now - told > _LEAVING):
                 log.error("worker %d (process %d) does not answer and is killed", member.number, member.pid)
                 _kill(member)
-        if self._is_time():
-            for number in range(1, self._size + 1):
-                if number not in self._members and self._not_before.get(number, now) <= now:
-                    await self._add(number)
+        while self._missing():
+            await self._add()
 
-    async def _add(self, number: int) -> None:
+    def _missing(self) -> list[int]:
+        """Return the numbers of workers that are to be forked now."""
+        now = self._clock()
+        wanted = range(1, self._size + 1) if self._is_time() else ()
+        return [each for each in wanted if each not in self._members and self._not_before.get(each, now) <= now]
+
+    async def _add(self) -> None:
         """Add a worker.
 
         It is forked by a callback: a fork of a task would find itself in the midst of that task.
@@ -213,15 +217,27 @@ class Pool:
         await channel.open(ours)
         loop = asyncio.get_running_loop()
         done = loop.create_future()
-        loop.call_soon(self._fork, number, channel, theirs, done)
+        loop.call_soon(self._fork, channel, theirs, done)
         await done
 
-    def _fork(self, number: int, channel: Channel, theirs: socket.socket, done: "asyncio.Future[None]") -> None:
+    def _fork(self, channel: Channel, theirs: socket.socket, done: "asyncio.Future[None]") -> None:
+        """Fork the first worker that is missing, if one still is: a reload or a stop may have come in between."""
+        missing = self._missing()
+        if missing:
+            self._fork_as(missing[0], channel, theirs)
+        else:
+            channel.abort()
+        theirs.close()
+        if not done.done():
+            done.set_result(None)
+
+    def _fork_as(self, number: int, channel: Channel, theirs: socket.socket) -> None:
+        bequest = self._first.bequeath(number)
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         try:
             pid = os.fork()
             if not pid:
-                work(self._first.bequeath(number), theirs)
+                work(bequest, theirs)
         except OSError as error:
             log.error("no worker can be forked: %s", error.strerror)  # noqa: TRY400 - it says all
             self._wait_before(number)
@@ -231,8 +247,6 @@ class Pool:
             channel.hear, channel.end = partial(self._hear, member), partial(self._lose, member)
         finally:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
-            theirs.close()
-            done.set_result(None)
 
     def _hear(self, member: Member, message: object) -> None:
         member.unanswered = 0

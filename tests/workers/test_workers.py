@@ -199,6 +199,17 @@ def test_a_reload_changes_the_number_of_processes_and_loses_nothing(folder: Path
             server.until(serves)
 
 
+def test_a_reload_while_workers_begin_loses_none(folder: Path) -> None:
+    with serving(folder, COREFILE.replace("bind", "multisocket 12\n    bind")) as server:
+        fewer = COREFILE.replace("bind", "multisocket 3\n    bind")
+        (folder / "Corefile").write_text(at_ports(fewer, server.port, server.side_port))
+        server.signal(signal.SIGUSR1)
+        server.until(lambda: "reloading complete" in server.log.read_text())
+        server.until_serving(3)
+        assert server.sample("svcdns_workers_lost_total") == 0
+        assert set(server.ask_all(NAME)) == {FIRST}
+
+
 def test_a_stop_answers_what_is_in_flight_everywhere_and_leaves_nobody(folder: Path) -> None:
     with serving(folder, COREFILE, "-workers", "3") as server:
         server.until_serving(3)
