@@ -32,6 +32,10 @@ class Pong(NamedTuple):
     """From a worker: it lives, and reads its sockets."""
 
 
+class Resign(NamedTuple):
+    """From a worker: somebody else told it to end; it goes on until it is told to leave."""
+
+
 class Count(NamedTuple):
     """To a worker: say what you counted."""
 

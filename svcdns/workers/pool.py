@@ -12,7 +12,7 @@ from typing import Protocol
 
 from svcdns.metrics import Metrics
 from svcdns.net.listeners import GRACE
-from svcdns.workers.channel import Changed, Channel, Count, Counted, Leave, Ping, pack
+from svcdns.workers.channel import Changed, Channel, Count, Counted, Leave, Ping, Pong, Resign, pack
 from svcdns.workers.worker import SIGNALS, Bequest, work
 
 PULSE = 1.0
@@ -198,8 +198,8 @@ class Pool:
             if member.unanswered > STUCK or (told is not None and now - told > _LEAVING):
                 log.error("worker %d (process %d) does not answer and is killed", member.number, member.pid)
                 _kill(member)
-        while self._missing():
-            await self._add()
+        while missing := self._missing():
+            await self._add(missing[0])
 
     def _missing(self) -> list[int]:
         """Return the numbers of workers that are to be forked now."""
@@ -207,31 +207,34 @@ class Pool:
         wanted = range(1, self._size + 1) if self._is_time() else ()
         return [each for each in wanted if each not in self._members and self._not_before.get(each, now) <= now]
 
-    async def _add(self) -> None:
+    async def _add(self, number: int) -> None:
         """Add a worker.
 
         It is forked by a callback: a fork of a task would find itself in the midst of that task.
         """
-        ours, theirs = socket.socketpair()
+        try:
+            ours, theirs = socket.socketpair()
+        except OSError as error:
+            self._fail_to_fork(number, error)
+            return
         channel = Channel()
         await channel.open(ours)
         loop = asyncio.get_running_loop()
         done = loop.create_future()
-        loop.call_soon(self._fork, channel, theirs, done)
+        loop.call_soon(self._try_to_fork, number, channel, theirs, done)
         await done
 
-    def _fork(self, channel: Channel, theirs: socket.socket, done: "asyncio.Future[None]") -> None:
-        """Fork the first worker that is missing, if one still is: a reload or a stop may have come in between."""
-        missing = self._missing()
-        if missing:
-            self._fork_as(missing[0], channel, theirs)
+    def _try_to_fork(self, number: int, channel: Channel, theirs: socket.socket, done: "asyncio.Future[None]") -> None:
+        """Fork a worker, if it is still missing: a reload or a stop may have come in between."""
+        if number in self._missing():
+            self._fork(number, channel, theirs)
         else:
             channel.abort()
         theirs.close()
         if not done.done():
             done.set_result(None)
 
-    def _fork_as(self, number: int, channel: Channel, theirs: socket.socket) -> None:
+    def _fork(self, number: int, channel: Channel, theirs: socket.socket) -> None:
         bequest = self._first.bequeath(number)
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         try:
@@ -239,8 +242,7 @@ class Pool:
             if not pid:
                 work(bequest, theirs)
         except OSError as error:
-            log.error("no worker can be forked: %s", error.strerror)  # noqa: TRY400 - it says all
-            self._wait_before(number)
+            self._fail_to_fork(number, error)
             channel.abort()
         else:
             member = self._members[number] = Member(number, channel, pid, self._clock())
@@ -250,12 +252,19 @@ class Pool:
 
     def _hear(self, member: Member, message: object) -> None:
         member.unanswered = 0
-        if isinstance(message, Counted):
-            self._first.metrics.add(message.reports, member.pid)
-            _note_counted(member)
-        elif not member.serving and member.leaving_since is None:
-            member.serving = True
-            self._first.leave_to(member.number)
+        match message:
+            case Counted(reports):
+                self._first.metrics.add(reports, member.pid)
+                _note_counted(member)
+            case Pong() if not member.serving and member.leaving_since is None:
+                member.serving = True
+                self._first.leave_to(member.number)
+            case Resign() if member.leaving_since is None:
+                log.warning(
+                    "worker %d (process %d) ends after SIGTERM; another takes its place", member.number, member.pid
+                )
+                self._dismiss(member)
+                self._due.set()
 
     def _dismiss(self, member: Member) -> None:
         """Have a worker leave; what comes to it from now on is read here."""
@@ -282,6 +291,10 @@ class Pool:
         how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
         log.warning("worker %d (process %d) %s; another takes its place", member.number, member.pid, how)
         self._wait_before(member.number, self._clock() - member.began)
+
+    def _fail_to_fork(self, number: int, error: OSError) -> None:
+        log.error("no worker can be forked: %s", error.strerror)
+        self._wait_before(number)
 
     def _wait_before(self, number: int, lived: float = 0.0) -> None:
         """Have a worker's place filled again: at once, or after a pause where those in it ended again and again."""

@@ -9,6 +9,7 @@ import socket
 from collections.abc import Hashable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import NoReturn
 
 from svcdns import logs
@@ -17,7 +18,7 @@ from svcdns.chain import Resource
 from svcdns.corefile import Corefile
 from svcdns.net.listeners import Endpoint, Share
 from svcdns.server import Server
-from svcdns.workers.channel import Changed, Channel, Count, Counted, Leave, Ping, Pong
+from svcdns.workers.channel import Changed, Channel, Count, Counted, Leave, Ping, Pong, Resign
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGQUIT)
 """What the first process handles for all."""
@@ -89,7 +90,8 @@ class _Worker:
         self._bequest = bequest
         self._server = Server(first=False)
         self._channel = Channel()
-        self._channel.hear, self._channel.end = self._hear, self._end
+        self._channel.hear = self._hear
+        self._channel.end = partial(os._exit, _FAILED)  # the first process is gone, and the next one needs the ports
         self._leaving = asyncio.Event()
         self._learning: list[Resource] = []
 
@@ -104,7 +106,7 @@ class _Worker:
         self._learning = [assembly.resources[key] for key in bequest.resources]
         await server.put_in_force(assembly)
         await self._channel.open(connected)
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self._leave)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self._channel.send, Resign())
         for listeners in server.listeners.values():
             listeners.start(0)
         self._channel.send(Pong())
@@ -123,15 +125,7 @@ class _Worker:
             case Count():
                 self._server.tasks.spawn(self._count())
             case Leave():
-                self._leave()
-
-    def _leave(self) -> None:
-        self._leaving.set()
-
-    def _end(self) -> None:
-        """End at once where the first process is gone: the next one needs the ports."""
-        if not self._leaving.is_set():
-            os._exit(_FAILED)
+                self._leaving.set()
 
     async def _count(self) -> None:
         await self._server.settle()

@@ -2,10 +2,13 @@
 
 import asyncio
 import os
+import resource
 import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import dns.message
@@ -105,8 +108,10 @@ def _is_answered(client: socket.socket) -> bool:
         return False
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_a_worker_that_ends_is_replaced_and_nobody_else_notices(folder: Path, number: signal.Signals) -> None:
+@pytest.mark.parametrize(("number", "lost_total"), [(signal.SIGKILL, 1), (signal.SIGTERM, 0)])
+def test_a_worker_that_ends_is_replaced_and_nobody_else_notices(
+    folder: Path, number: signal.Signals, lost_total: int
+) -> None:
     with serving(folder, COREFILE, "-workers", "3") as server:
         server.until_serving(3)
         lost, kept = server.workers
@@ -117,8 +122,49 @@ def test_a_worker_that_ends_is_replaced_and_nobody_else_notices(folder: Path, nu
         server.until_serving(3)
         assert kept in server.workers
         assert set(server.ask_all(NAME)) == {FIRST}
-        assert server.sample("svcdns_workers_lost_total") == 1
+        assert server.sample("svcdns_workers_lost_total") == lost_total
     assert f"worker 1 (process {lost})" in server.log.read_text()
+
+
+def test_what_a_worker_that_is_told_to_end_leaves_is_answered_before_it_ends(folder: Path) -> None:
+    with silent_upstream() as port, serving(folder, COREFILE + forwarding(port), "-workers", "3") as server:
+        server.until_serving(3)
+        lost, kept = server.workers
+        with server.asked("www.test"):
+            assert set(server.ask_all(NAME)) == {FIRST}  # by then, what was asked before is in flight
+            os.kill(lost, signal.SIGTERM)
+            server.until(lambda: len(server.workers) == 3)
+            query = dns.message.make_query(NAME, "A")
+            for _ in range(CLIENTS):
+                assert dns.query.tcp(query, ADDRESS, PATIENCE, server.port).answer[0][0].to_text() == FIRST
+            assert {lost, kept} < set(server.workers)
+
+
+def test_that_there_is_no_file_for_a_worker_is_said_and_tried_again(folder: Path) -> None:
+    with serving(folder, COREFILE, "-workers", "2") as server:
+        server.until_serving(2)
+        first = server.process.pid
+        limits = resource.prlimit(first, resource.RLIMIT_NOFILE)
+        resource.prlimit(first, resource.RLIMIT_NOFILE, (3, limits[1]))
+        os.kill(server.workers[0], signal.SIGKILL)
+        server.until(lambda: "no worker can be forked: Too many open files" in server.log.read_text())
+        assert set(server.ask_all(NAME)) == {FIRST}
+        resource.prlimit(first, resource.RLIMIT_NOFILE, limits)
+        server.until_serving(2)
+    assert "Traceback" not in server.log.read_text()
+
+
+@contextmanager
+def silent_upstream() -> Iterator[int]:
+    """Yield the port of an upstream that never answers."""
+    with socket.socket(type=socket.SOCK_DGRAM) as upstream:
+        upstream.bind((ADDRESS, 0))
+        yield upstream.getsockname()[1]
+
+
+def forwarding(port: int) -> str:
+    """Return a server block that forwards ``test``."""
+    return f"\ntest:PORT {{\n    bind 127.0.0.1\n    forward . 127.0.0.1:{port}\n}}\n"
 
 
 def test_one_that_is_stuck_makes_health_fail_until_another_has_its_place(folder: Path) -> None:
@@ -234,6 +280,19 @@ def test_workers_do_not_outlive_the_first_process(folder: Path) -> None:
     with serving(other, corefile) as again:
         assert _ask(again, server.port) == SECOND
     assert not any(map(is_alive, workers))
+
+
+def test_workers_that_wait_for_an_upstream_do_not_outlive_it_either(folder: Path) -> None:
+    with silent_upstream() as port, serving(folder, COREFILE + forwarding(port), "-workers", "3") as server:
+        server.until_serving(3)
+        with server.asked("www.test"):
+            assert set(server.ask_all(NAME)) == {FIRST}  # by then, what was asked before is in flight
+            server.signal(signal.SIGTERM)
+            server.until(lambda: "shutting down" in server.log.read_text())
+            server.process.kill()
+            server.process.wait(PATIENCE)
+        with serving(folder, COREFILE.replace("PORT", str(server.port))) as again:
+            assert _ask(again, server.port) == FIRST
 
 
 def _ask(server: Running, port: int) -> str:
