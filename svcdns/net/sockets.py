@@ -125,8 +125,9 @@ def bind(address: str, port: int, kind: socket.SocketKind, *, shared: bool = Fal
         BindError: The address cannot be had.
     """
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    opened = socket.socket(family, kind)
+    opened = None
     try:
+        opened = socket.socket(family, kind)
         if family == socket.AF_INET6:
             opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         if kind is socket.SOCK_STREAM:
@@ -137,7 +138,8 @@ def bind(address: str, port: int, kind: socket.SocketKind, *, shared: bool = Fal
             opened.listen(_BACKLOG)
         share([opened], shared=False)
     except OSError as error:
-        opened.close()
+        if opened is not None:
+            opened.close()
         protocol = "TCP" if kind is socket.SOCK_STREAM else "UDP"
         raise BindError(f"cannot listen on {show_address(address, port)} over {protocol}: {error.strerror}") from error
     opened.setblocking(False)  # noqa: FBT003 - its only argument

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import resource
 import signal
 import socket
@@ -340,3 +341,11 @@ def test_a_number_that_cannot_be_is_refused() -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE)
     assert done.returncode == 1
     assert done.stderr == "-workers: found '0', expected a number from 1 to 1024, or auto\n"
+
+
+def test_that_there_are_too_few_files_for_the_sockets_is_said(folder: Path) -> None:
+    (folder / "Corefile").write_text(".:0 {\n    bind 127.0.0.1\n    multisocket 100\n}\n")
+    command = f"ulimit -n 50; exec {sys.executable} -m svcdns -conf {folder}/Corefile"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False, timeout=PATIENCE)
+    assert done.returncode == 1
+    assert re.search(r"/Corefile:2: bind: cannot listen on .* over (UDP|TCP): Too many open files\n", done.stderr)
