@@ -16,6 +16,7 @@ from svcdns import logs
 from svcdns.assembly import assemble
 from svcdns.chain import Resource
 from svcdns.corefile import Corefile
+from svcdns.errors import SvcdnsError
 from svcdns.net.listeners import Endpoint, Share
 from svcdns.server import Server
 from svcdns.workers.channel import Changed, Channel, Count, Counted, Leave, Ping, Pong, Resign
@@ -71,6 +72,8 @@ def work(bequest: Bequest, connected: socket.socket) -> NoReturn:
         worker = _Worker(bequest)  # holds the channel, which is to close when the process ends, and not before
         asyncio.run(worker.run(connected))
         code = 0
+    except SvcdnsError as error:
+        log.error("a worker cannot begin: %s", error)  # noqa: TRY400 - it says where
     except Exception:
         log.exception("a worker failed")
     finally:

@@ -155,6 +155,21 @@ def test_that_there_is_no_file_for_a_worker_is_said_and_tried_again(folder: Path
     assert "Traceback" not in server.log.read_text()
 
 
+def test_the_first_process_answers_while_a_worker_cannot_begin(folder: Path) -> None:
+    upstreams = folder / "resolv.conf"
+    upstreams.write_text("nameserver 127.0.0.1\n")
+    corefile = f"{COREFILE}\ntest:PORT {{\n    bind 127.0.0.1\n    forward . {upstreams}\n}}\n"
+    with serving(folder, corefile, "-workers", "2") as server:
+        server.until_serving(2)
+        upstreams.unlink()
+        os.kill(server.workers[0], signal.SIGKILL)
+        server.until(lambda: f"forward: found '{upstreams}'" in server.log.read_text())
+        assert set(server.ask_all(NAME)) == {FIRST}
+        upstreams.write_text("nameserver 127.0.0.1\n")
+        server.until_serving(2)
+    assert "Traceback" not in server.log.read_text()
+
+
 @contextmanager
 def silent_upstream() -> Iterator[int]:
     """Yield the port of an upstream that never answers."""
