@@ -93,8 +93,9 @@ class Channel(asyncio.Protocol):
         self.write(pack(message))
 
     def write(self, octets: bytes) -> None:
-        """Send a message as `pack` writes it, without waiting."""
-        self._transport.write(octets)
+        """Send a message as `pack` writes it, without waiting; to one that is gone, nothing."""
+        if not self._transport.is_closing():
+            self._transport.write(octets)
 
     async def flush(self) -> None:
         """Wait until all that was sent has left."""
