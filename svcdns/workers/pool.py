@@ -260,7 +260,7 @@ class Pool:
                 member.serving = True
                 self._first.leave_to(member.number)
             case Resign() if member.leaving_since is None:
-                log.warning(
+                log.info(
                     "worker %d (process %d) ends after SIGTERM; another takes its place", member.number, member.pid
                 )
                 self._dismiss(member)
