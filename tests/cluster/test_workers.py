@@ -46,6 +46,13 @@ async def test_a_change_reaches_all_processes(api: ApiServer, client: Client, tm
         assert server.workers == workers
 
 
+async def test_what_is_to_be_said_of_the_corefile_is_said_once(api: ApiServer, tmp_path: Path) -> None:
+    corefile = COREFILE.replace("kubeconfig", "endpoint http://127.0.0.1:1\n        kubeconfig", 1)
+    with serving(tmp_path, corefile.format(kubeconfig=api.write_kubeconfig()), "-workers", "3") as server:
+        await asyncio.to_thread(server.until_serving, 3)
+    assert server.log.read_text().count("ignored, since") == 1
+
+
 async def test_what_a_new_list_changes_reaches_all_processes(
     api: ApiServer, client: Client, wire: Wire, tmp_path: Path
 ) -> None:

@@ -42,6 +42,7 @@ class Kubernetes(Plugin):
     """
 
     skippable = True
+    singular = True
 
     def __init__(self, settings: Settings, source: Source, environment: Environment) -> None:
         self.startup_timeout = settings.startup_timeout
