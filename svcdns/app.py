@@ -72,6 +72,7 @@ class App:
         self._pool = Pool(self, time.monotonic)
         self._sites: dict[str, admin.Site] = {}
         self._replaced: list[Listeners] = []
+        self._closing = False
         self._refused_digest = ""
         self._warnings: list[str] = []
         self._standard_input: str | None = None
@@ -127,8 +128,11 @@ class App:
         return [f"dig @{address} -p {port} {each.example}" for _, each in self._assembly.plugins() if each.example]
 
     def is_ready(self) -> bool:
-        """Tell whether all plugins can answer."""
-        return not self._server.unready()
+        """Tell whether all plugins can answer, and no socket is being closed.
+
+        A fork has that socket, too, for a moment: what came to it after its last reading here would be lost.
+        """
+        return not self._closing and not self._server.unready()
 
     def bequeath(self, number: int) -> Bequest:
         """Return what worker *number* is left."""
@@ -245,6 +249,7 @@ class App:
         for number, resource in enumerate(assembly.resources.values()):
             resource.publish(partial(self._pool.tell, number))
         self._pool.renew(self._size(assembly) - 1)
+        self._closing = True
         await self._server.put_in_force(assembly)
         self._describe()
         listeners, self._replaced = self._replaced, []
@@ -252,6 +257,7 @@ class App:
             listeners.append(self._server.listeners.pop(endpoint))
         addresses = self._sites.keys() - assembly.pages.keys()
         await _stop_all(listeners, [self._sites.pop(each) for each in addresses])
+        self._closing = False
 
     def _size(self, assembly: Assembly) -> int:
         """Return how many processes are to answer queries."""
