@@ -8,7 +8,8 @@ Syntax:
 NUMBER processes (1 to 1024) answer queries, by default as many as there are processors for this one: those of the
 machine, within its affinity and the CPU limit of its container. Each has sockets of its own at every address, and the
 kernel spreads clients over them. One process follows the cluster and tells the others of each change; one that dies is
-replaced, and what comes to it meanwhile is answered by the first one.
+replaced, and what comes to it meanwhile is answered by the first one. While there are several, other programs of the
+same user may listen at the same ports, if they ask to share them (SO_REUSEPORT).
 
 Of several server blocks, the largest NUMBER counts for all. `-workers` on the command line counts before all of them.
 

@@ -24,6 +24,9 @@ SILENT = 2
 STUCK = 5
 """The same until it is killed."""
 
+PULSES_TO_COUNT = 10
+"""Every so many such questions are what a worker counted, so that one that dies takes little of that with it."""
+
 COUNTING = 1.0
 """How many seconds workers have to say what they counted."""
 
@@ -102,6 +105,7 @@ class Pool:
         self._leaving: set[Member] = set()
         self._emptied = asyncio.Event()
         self._due = asyncio.Event()
+        self._pulses = 0
         self._ready_by = 0.0
         self._pauses: dict[int, float] = {}
         self._not_before: dict[int, float] = {}
@@ -133,9 +137,11 @@ class Pool:
             try:
                 await asyncio.wait_for(self._due.wait(), pause)
             except TimeoutError:
+                self._pulses += 1
+                question = pack(Ping() if self._pulses % PULSES_TO_COUNT else Count())
                 for member in self._members.values():
                     member.unanswered += 1
-                    member.channel.send(Ping())
+                    member.channel.write(question)
             self._due.clear()
 
     def renew(self, size: int) -> None:
