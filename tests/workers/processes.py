@@ -8,7 +8,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +28,7 @@ CLIENTS = 64
 """How many clients ask at once: that none of them meets one of three processes happens once in 10**11 times."""
 
 _PAUSE = 0.01
+_TRIES = 5
 
 
 @dataclass
@@ -101,19 +102,34 @@ class Running:
 @contextmanager
 def serving(folder: Path, corefile: str, *arguments: str) -> Iterator[Running]:
     """Run a server of *corefile*, which says PORT and SIDE where its ports are to be, for as long as the block runs."""
-    port, side_port = free_port(), free_port()
-    path, log = folder / "Corefile", folder / "log"
-    path.write_text(at_ports(corefile, port, side_port))
-    command = [sys.executable, "-m", "svcdns", "-conf", str(path), *arguments]
-    with log.open("wb") as output, subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT) as process:
-        server = Running(process, port, side_port, log)
+    server = _start(folder, corefile, arguments)
+    with server.process as process:
         try:
-            server.until(lambda: b"svcdns-" in log.read_bytes())
             yield server
         finally:
             if process.poll() is None:
                 process.terminate()
                 process.wait(PATIENCE)
+
+
+def _start(folder: Path, corefile: str, arguments: Sequence[str]) -> Running:
+    """Start a server on free ports, on others where somebody was faster."""
+    log = folder / "log"
+    for _ in range(_TRIES):
+        port, side_port = free_port(), free_port()
+        path = folder / "Corefile"
+        path.write_text(at_ports(corefile, port, side_port))
+        command = [sys.executable, "-m", "svcdns", "-conf", str(path), *arguments]
+        with log.open("wb") as output:
+            process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+        server = Running(process, port, side_port, log)
+        while process.poll() is None:
+            if b"svcdns-" in log.read_bytes():
+                return server
+            time.sleep(_PAUSE)
+        if b"Address already in use" not in log.read_bytes():
+            break
+    pytest.fail(f"it ended; the log:\n{log.read_text()}")
 
 
 def at_ports(corefile: str, port: int, side_port: int) -> str:
