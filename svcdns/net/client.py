@@ -1,20 +1,20 @@
 """One question to one upstream: over UDP and, where that does not do, over TCP or TLS.
 
-Each question has a socket of its own, connected, with a random port from the kernel, a random id and random letter
-case. Whatever does not answer exactly that question is waited out; where such a message came, the question goes over
-TCP instead of being repeated, for somebody may be guessing. Questions cost no tasks: everything happens in callbacks.
+Each question has a socket to itself, connected, at a random port from the kernel, a random id and random letter case.
+Whatever does not answer exactly that question is waited out; where such a message came, the question goes over TCP
+instead of being repeated, for somebody may be guessing. Questions cost no tasks: everything happens in callbacks.
 
 Source: RFC 5452 section 9, RFC 5625 section 4, RFC 6891 section 7, RFC 7766 section 5, RFC 9520 section 3.1.
 """
 
 import math
-import socket
 from typing import Protocol
 
 from svcdns.dns.message import Query, Rcode, Response
 from svcdns.dns.upstream import Answer, Asked, Likeness, compare, decode_response, without_edns
 from svcdns.dns.wire import is_truncated
 from svcdns.errors import UpstreamError, WireError
+from svcdns.net.ports import Port
 from svcdns.net.upstream import Upstream
 
 TRIES = 3
@@ -64,7 +64,7 @@ class Exchange:
 
     __slots__ = (
         "_asked", "_asker", "_bare", "_deadline", "_failure", "_first", "_folded", "_last", "_lifetime", "_missed",
-        "_next", "_patience", "_query", "_rejected", "_repeat_at", "_sent", "_socket", "_stream_after", "_stream_at",
+        "_next", "_patience", "_port", "_query", "_rejected", "_repeat_at", "_sent", "_stream_after", "_stream_at",
         "_streamed", "_suspicious", "_tries", "begun", "health", "over", "upstream",
     )  # fmt: skip
 
@@ -94,7 +94,7 @@ class Exchange:
         self._sent = self._rejected = 0
         self._tries = TRIES
         self._missed = self._suspicious = self._folded = self._bare = False
-        self._socket: socket.socket | None = None
+        self._port: Port | None = None
         self._asked: Asked | None = None
         self._streamed: list[Asked] = []
         self._failure: Exception | None = None
@@ -116,7 +116,7 @@ class Exchange:
         now = self.upstream.poller.clock()
         self._deadline = now + self._lifetime
         self._stream_at = now + self._stream_after
-        if self._socket is not None and self._sent >= self._tries and not self._suspicious:
+        if self._port is not None and self._sent >= self._tries and not self._suspicious:
             self._tries = self._sent + 1
             self._repeat_at = now
         self._wait()
@@ -165,26 +165,23 @@ class Exchange:
             self.upstream.note_folding()
             self._close_socket()
             self._ask_datagram()
-        elif self._socket is None:
+        elif self._port is None:
             self._fail(_describe(error))
 
     def _ask_datagram(self) -> None:
-        """Send the question from a socket of its own."""
-        upstream = self.upstream
-        self._asked = upstream.encode(self._query, opt=not self._bare)
+        """Send the question from a socket that no other is asked from meanwhile."""
+        self._asked = self.upstream.encode(self._query, opt=not self._bare)
         try:
-            self._socket = upstream.open_socket()
+            self._port = self.upstream.ports.take(self._read)
         except OSError as error:
             self._end_datagrams(error)
             return
-        upstream.counters.sockets.value += 1
-        upstream.poller.watch(self._socket, self._read)
         self._sent = 0
         self._send(self._asked.octets)
         self._wait()
 
     def _send(self, octets: bytes) -> None:
-        if self._socket is None:
+        if self._port is None:
             return
         self._last = now = self.upstream.poller.clock()
         if not self._sent:
@@ -192,7 +189,7 @@ class Exchange:
         self._repeat_at = now + self.upstream.round_trip.timeout * float(1 << min(self._sent, TRIES))
         self._sent += 1
         try:
-            self._socket.send(octets)
+            self._port.socket.send(octets)
         except BlockingIOError:
             pass  # as if lost
         except OSError as error:
@@ -200,10 +197,10 @@ class Exchange:
 
     def _read(self) -> None:
         """Read one message."""
-        if self._socket is None or self._asked is None:
+        if self._port is None or self._asked is None:
             return
         try:
-            octets = self._socket.recv(_LARGEST_DATAGRAM + 1)
+            octets = self._port.socket.recv(_LARGEST_DATAGRAM + 1)
         except BlockingIOError:
             return
         except OSError as error:
@@ -235,6 +232,7 @@ class Exchange:
             self._reject(close=True)
             return
         self._learn()
+        self._leave_socket()
         if asked.edns and (answer.edns or self._sent == TRIES):
             self.upstream.note_edns(answered=answer.edns)
         self._take(asked, answer)
@@ -305,7 +303,7 @@ class Exchange:
         if self.over:
             return
         when = min(self._deadline, self._stream_at)
-        if self._socket is not None:
+        if self._port is not None:
             when = min(when, self._repeat_at)
         if not self._missed:
             when = min(when, self._patience)
@@ -323,7 +321,7 @@ class Exchange:
             self._fail("it did not answer")
             return
         silent = now >= self._patience
-        if self._socket is not None and self._asked is not None and now >= self._repeat_at:
+        if self._port is not None and self._asked is not None and now >= self._repeat_at:
             if self._suspicious:
                 self._ask_safely(now)
             elif self._sent < self._tries:
@@ -363,10 +361,15 @@ class Exchange:
             self._fail(_describe(error))
 
     def _close_socket(self) -> None:
-        if self._socket is not None:
-            self.upstream.poller.forget(self._socket)
-            self._socket.close()
-            self._socket = None
+        if self._port is not None:
+            self.upstream.ports.close(self._port)
+            self._port = None
+
+    def _leave_socket(self) -> None:
+        """Leave the socket to other questions, unless more may come for this one, or somebody may know the port."""
+        if self._port is not None and self._sent == 1 and not self._rejected:
+            self.upstream.ports.give_back(self._port)
+            self._port = None
 
     def _blame(self, error: Exception) -> None:
         """Remember what failed, without the traceback, which would keep this question and all before it in memory."""

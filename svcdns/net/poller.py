@@ -37,7 +37,8 @@ class Poller:
         spawn: As given.
         timers: Timers, which are rough.
         asking: How many questions are under way.
-        limit: How many may be.
+        idle: How many sockets wait for a question.
+        limit: How many questions may be under way.
     """
 
     def __init__(self, clock: Callable[[], float], spawn: Callable[[Coroutine[Any, Any, None]], object]) -> None:
@@ -45,7 +46,7 @@ class Poller:
         self.spawn = spawn
         self.timers = Timers(clock)
         self.limit = limit_questions(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
-        self.asking = 0
+        self.asking = self.idle = 0
         self._selector: selectors.DefaultSelector | None = None
         self._watched: dict[int, selectors.SelectorKey] = {}
         self._ready: deque[selectors.SelectorKey] = deque()
@@ -54,6 +55,11 @@ class Poller:
     def full(self) -> bool:
         """Whether no further question may be put."""
         return self.asking >= self.limit
+
+    @property
+    def crowded(self) -> bool:
+        """Whether no further socket may wait for a question: with those in use there may be as many as questions."""
+        return self.asking + self.idle > self.limit
 
     def watch(self, watched: socket.socket, ready: Callable[[], None]) -> None:
         """Call *ready* whenever *watched* has something to read, until it is forgotten."""

@@ -16,6 +16,7 @@ from svcdns.dns.upstream import ID_BITS, Asked, encode_query
 from svcdns.metrics import Counter
 from svcdns.net.poller import Poller
 from svcdns.net.pool import Keeping, Pool, Route
+from svcdns.net.ports import Ports
 from svcdns.net.roundtrip import RoundTrip
 from svcdns.net.sockets import show_address
 
@@ -36,13 +37,15 @@ class Counters:
     """What is counted of one upstream.
 
     Attributes:
-        sockets: UDP sockets opened, one a question.
+        found: Questions that found a UDP socket.
+        opened: Questions that had to open one.
         hits: Questions that found a connection.
         misses: Questions that had to open one.
         rejected: Messages that came from the upstream's address but did not answer what was asked.
     """
 
-    sockets: Counter
+    found: Counter
+    opened: Counter
     hits: Counter
     misses: Counter
     rejected: Counter
@@ -103,6 +106,7 @@ class Upstream:
         counters: As given.
         label: Its address and port, as logs and metrics name it.
         pool: Its TCP or TLS connections.
+        ports: The UDP sockets that it is asked from.
         round_trip: How long it takes to answer.
         looping: Whether what it is asked comes back to us.
         streams: Its health over TCP or TLS.
@@ -115,6 +119,7 @@ class Upstream:
         self.counters = counters
         self.label = show_address(route.address, route.port)
         self.pool = Pool(route, keeping, poller, counters.hits, counters.misses)
+        self.ports = Ports(self.open_socket, poller, counters.found, counters.opened)
         self.round_trip = RoundTrip()
         self.looping = False
         self.streams = Health(self.label, "TLS" if self.encrypted else "TCP")

@@ -26,7 +26,7 @@ async def asking(
     poller = Poller(time.monotonic, tasks.spawn)
     async with fake_upstream(fake) as serving:
         route = Route("127.0.0.1", serving.port)._replace(**parts)
-        upstream = Upstream(route, keeping, poller, Counters(Counter(), Counter(), Counter(), Counter()))
+        upstream = Upstream(route, keeping, poller, Counters(*(Counter() for _ in range(5))))
         try:
             yield upstream, serving
         finally:

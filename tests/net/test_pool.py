@@ -118,7 +118,7 @@ async def test_over_tls_the_upstream_must_be_who_it_should_be(server_name: str, 
     poller = Poller(time.monotonic, tasks.spawn)
     async with fake_upstream(tls=server) as fake:
         route = Route("127.0.0.1", fake.port, context=client, server_name=server_name)
-        upstream = Upstream(route, Keeping(), poller, Counters(Counter(), Counter(), Counter(), Counter()))
+        upstream = Upstream(route, Keeping(), poller, Counters(*(Counter() for _ in range(5))))
         query = Query(from_text("www.example.org."), Rtype.A)
         if reason is None:
             assert (await ask(upstream, query, 5)).rcode == Rcode.NOERROR

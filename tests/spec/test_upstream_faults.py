@@ -138,7 +138,7 @@ async def test_what_the_cache_keeps(label: str, ttls: list[int]) -> None:
     async with forwarder() as (server, upstream):
         responses = [await server.ask(f"{label}.example") for _ in range(2)]
         assert [rrset.ttl for response in responses for rrset in response.answer] == ttls
-        assert len({seen.port for seen in upstream.seen}) == (1 if ttls == [30, 30] else 2)
+        assert len({seen.message.id for seen in upstream.seen}) == (1 if ttls == [30, 30] else 2)
 
 
 async def test_f11_what_is_too_large_for_the_client_is_truncated() -> None:

@@ -32,7 +32,8 @@ which is read again when it changes. Entries of a file that are our own addresse
 left, the file that systemd-resolved keeps of its own upstreams is read instead. Several `forward` are tried in the
 order of the file; a query that none takes goes to the next plugin.
 
-A question is sent from a socket of its own with a random port, id and letter case; equal questions wait for one
+A question is sent at a random port that it has to itself meanwhile, with an id and letter case of its own; a port
+serves 16 questions within a second at most, and no further one where anything was odd. Equal questions wait for one
 answer. A packet that an upstream leaves unanswered for longer than it usually takes is repeated, twice at most; what is
 truncated is fetched over TCP. An upstream that is silent, or that answers SERVFAIL, REFUSED, NOTIMP or FORMERR, is
 followed by the next. After 1.8 seconds, or `read_timeout` where that is longer, the client gets SERVFAIL with the
@@ -79,7 +80,7 @@ Metrics:
     - coredns_proxy_request_duration_seconds{proxy_name, to, rcode}: how long upstreams took.
     - coredns_proxy_healthcheck_failures_total{proxy_name, to}: probes without an answer.
     - coredns_proxy_conn_cache_hits_total{proxy_name, to, proto}, coredns_proxy_conn_cache_misses_total{...}: questions
-      that found a connection, and those that had to open one; over UDP that is each.
+      that found a connection or, over UDP, a socket, and those that had to open one.
     - coredns_forward_healthcheck_broken_total: queries that found all upstreams down.
     - coredns_forward_max_concurrent_rejects_total: queries over `max_concurrent`.
     - svcdns_forward_rejected_total{to}: messages from an upstream's address that did not answer what was asked.

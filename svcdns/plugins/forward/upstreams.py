@@ -151,7 +151,8 @@ def _count(metrics: Metrics, to: str, *, encrypted: bool) -> Counters:
         "svcdns_forward_rejected_total", "Messages from an upstream that did not answer what was asked.", ("to",)
     )
     return Counters(
-        sockets=misses.labels(PROXY, to, "udp"),
+        found=hits.labels(PROXY, to, "udp"),
+        opened=misses.labels(PROXY, to, "udp"),
         hits=hits.labels(PROXY, to, stream),
         misses=misses.labels(PROXY, to, stream),
         rejected=rejected.labels(to),

@@ -136,7 +136,7 @@ async def test_equal_questions_at_once_are_one_to_the_upstream(share: float) -> 
         count = int(share * forward.plugin.upstreams()[0].poller.limit)
         responses = await asyncio.gather(*(forward.ask(f"www.{NAME}") for _ in range(count)))
         assert {tuple(addresses(response)) for response in responses} == {(GOOD,)}
-        assert len({seen.port for seen in fake.named("www")}) == 1
+        assert len({seen.message.id for seen in fake.named("www")}) == 1
 
 
 async def turns(awaitables: Iterable[Awaitable[object]]) -> set[int]:
@@ -172,7 +172,7 @@ async def test_questions_that_differ_in_what_upstreams_see_are_not_equal() -> No
         parts = [{}, {"do": True}, {"cd": True}, {"do": True, "cd": True}]
         await asyncio.gather(*(forward.ask(f"www.{NAME}", **part) for part in parts))
         await forward.ask(f"www.{NAME}", 28)
-        assert len({seen.port for seen in fake.seen}) == 5
+        assert len({(seen.port, seen.message.id) for seen in fake.seen}) == 5
 
 
 async def test_each_asker_has_a_deadline_of_its_own() -> None:

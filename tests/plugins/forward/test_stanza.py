@@ -263,7 +263,8 @@ async def test_answers_are_counted_by_upstream_and_rcode() -> None:
         name = "coredns_proxy_request_duration_seconds_count"
         assert value(forward, name, "forward", label, "NOERROR") == 2
         assert value(forward, name, "forward", label, "NXDOMAIN") == 1
-        assert value(forward, "coredns_proxy_conn_cache_misses_total", "forward", label, "udp") == 3
+        assert value(forward, "coredns_proxy_conn_cache_misses_total", "forward", label, "udp") == 1
+        assert value(forward, "coredns_proxy_conn_cache_hits_total", "forward", label, "udp") == 2
 
 
 async def test_a_looping_upstream_is_left_alone() -> None:
