@@ -177,8 +177,12 @@ class Exchange:
             self._end_datagrams(error)
             return
         self._sent = 0
-        self._send(self._asked.octets)
-        self._wait()
+        self.upstream.poller.hold(self._send_first)
+
+    def _send_first(self) -> None:
+        if self._asked is not None and not self._sent:
+            self._send(self._asked.octets)
+            self._wait()
 
     def _send(self, octets: bytes) -> None:
         if self._port is None:

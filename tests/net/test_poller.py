@@ -72,3 +72,22 @@ async def test_who_is_forgotten_meanwhile_is_not_called() -> None:
             await asyncio.sleep(0)
         poller.close()
     assert len(called) == 1
+
+
+async def test_what_is_held_is_sent_together_and_a_failure_stops_none() -> None:
+    poller = Poller(time.monotonic, Tasks().spawn)
+    sent: list[int] = []
+    failures: list[object] = []
+
+    def fail() -> None:
+        raise ConnectionError
+
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: failures.append(context["exception"]))
+    poller.hold(partial(sent.append, 1))
+    poller.hold(fail)
+    poller.hold(partial(sent.append, 2))
+    assert sent == []
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert sent == [1, 2]
+    assert [type(failure) for failure in failures] == [ConnectionError]
