@@ -8,8 +8,6 @@ Source: RFC 1035 sections 4.1.3 and 4.1.4, RFC 2181 sections 5.2 and 8, RFC 3597
 RFC 9267.
 """
 
-from collections.abc import Iterator
-
 from svcdns.dns.name import MAX_LABEL, MAX_NAME, ROOT, Name
 from svcdns.dns.records import (
     CLASS_IN,
@@ -36,6 +34,7 @@ MAX_STEPS = 4096
 MAX_POINTERS = 126
 """How many compression pointers one name may lead through."""
 
+_FIXED_SIZE = FIXED.size
 _POINTER_BITS = 0x3F
 _TO_QUESTION = bytes((POINTER, HEADER_SIZE))
 
@@ -79,21 +78,24 @@ class Records:
 
     def add(self, ttl: int, start: int, end: int) -> None:
         """Take in a record whose data stand between *start* and *end*; those beyond `MAX_RECORDS` are not used."""
-        self.ttl = min(self.ttl, ttl if ttl <= MAX_TTL else 0)
+        if ttl > MAX_TTL:
+            ttl = 0
+        self.ttl = min(self.ttl, ttl)
         if len(self._spans) < MAX_RECORDS:
             self._spans.append((start, end))
 
     def read(self) -> RRset:
         """Return all records."""
-        return self._rrset(self._reader.rdata(self._rtype, start, end) for start, end in self._spans)
+        rdata, rtype = self._reader.rdata, self._rtype
+        return self._rrset([rdata(rtype, start, end) for start, end in self._spans])
 
     def signatures(self, rtype: int) -> RRset | None:
         """Return those of these RRSIG records that cover *rtype* (RFC 4034 section 3.1)."""
         rdatas = [self._reader.octets[start:end] for start, end in self._spans]
         covering = [rdata for rdata in rdatas if rdata[:2] == LENGTH.pack(rtype)]
-        return self._rrset(iter(covering)) if covering else None
+        return self._rrset(covering) if covering else None
 
-    def _rrset(self, rdatas: Iterator[bytes]) -> RRset:
+    def _rrset(self, rdatas: list[bytes]) -> RRset:
         return RRset(self.owner, self._rtype, self.ttl, tuple(dict.fromkeys(rdatas)))
 
 
@@ -126,19 +128,22 @@ class Reader:
     def section(self, count: int) -> Section:
         """Read *count* records, and sort those of class IN by owner and type."""
         found: Section = {}
+        octets, owner, written = self.octets, self._owner, self._written
         for _ in range(count):
             position = self.position
-            if self.octets.startswith(self._written, position):
-                position += len(self._written)
+            if octets.startswith(written, position):
+                position += len(written)
             else:
-                self._owner, position = self._name(position)
-                self._written = self.octets[self.position : position]
+                owner, position = self._name(position)
+                written = octets[self.position : position]
             rtype, rclass, ttl, start = self._fixed(position)
             if rclass == CLASS_IN:
-                records = found.get((self._owner, rtype))
+                key = (owner, rtype)
+                records = found.get(key)
                 if records is None:
-                    records = found[self._owner, rtype] = self._records(rtype)
+                    records = found[key] = self._records(owner, rtype)
                 records.add(ttl, start, self.position)
+        self._owner, self._written = owner, written
         return found
 
     def pass_over(self, count: int) -> int | None:
@@ -157,24 +162,28 @@ class Reader:
 
     def _fixed(self, position: int) -> tuple[int, int, int, int]:
         """Go behind the record whose owner ends at *position*; return its type, class, TTL, and its data's start."""
-        rtype, rclass, ttl, length = FIXED.unpack_from(self.octets, position)
-        start = position + FIXED.size
-        self.position = start + length
-        if self.position > len(self.octets):
+        octets = self.octets
+        rtype, rclass, ttl, length = FIXED.unpack_from(octets, position)
+        start = position + _FIXED_SIZE
+        self.position = end = start + length
+        if end > len(octets):
             raise WireError("a record's data end beyond the message")
         return rtype, rclass, ttl, start
 
-    def _records(self, rtype: int) -> Records:
-        """Begin a record set of the owner read last."""
+    def _records(self, owner: Name, rtype: int) -> Records:
+        """Begin a record set."""
         self._sets += 1
         if self._sets > MAX_SETS:
             raise WireError(f"there are over {MAX_SETS} record sets")
-        return Records(self, self._owner, rtype)
+        return Records(self, owner, rtype)
 
     def rdata(self, rtype: int, start: int, end: int) -> bytes:
         """Return record data with names whole and in lower case."""
-        if _SIZES.get(rtype, end - start) != end - start:
-            raise WireError("an address record has the wrong length")
+        size = _SIZES.get(rtype)
+        if size is not None:
+            if size != end - start:
+                raise WireError("an address record has the wrong length")
+            return self.octets[start:end]
         if rtype == Rtype.NAPTR:
             return self._naptr(start, end)
         shape = _NAMES_IN_RDATA.get(rtype)

@@ -126,7 +126,7 @@ class RRset:
         self.rtype = rtype
         self.ttl = ttl
         self.rdatas = tuple(rdatas)
-        self.octets = b"".join(record(OWNER_POINTER, rtype, ttl, rdata) for rdata in rdatas)
+        self.octets = b"".join([record(OWNER_POINTER, rtype, ttl, rdata) for rdata in rdatas])
         self._placed: dict[int, bytes] = {}
 
     def at(self, offset: int) -> bytes:
@@ -142,7 +142,7 @@ class RRset:
                 return self.octets
             pointer = LENGTH.pack(POINTER << 8 | offset)
             rdatas = self.rdatas if shape is None else [self._shorten(rdata, shape, pointer) for rdata in self.rdatas]
-            placed = b"".join(record(pointer, self.rtype, self.ttl, rdata) for rdata in rdatas)
+            placed = b"".join([record(pointer, self.rtype, self.ttl, rdata) for rdata in rdatas])
             self._placed[offset] = placed
         return placed
 
