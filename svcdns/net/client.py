@@ -15,6 +15,7 @@ from svcdns.dns.upstream import Answer, Asked, Likeness, compare, decode_respons
 from svcdns.dns.wire import is_truncated
 from svcdns.errors import UpstreamError, WireError
 from svcdns.net.ports import Port
+from svcdns.net.timers import Timer
 from svcdns.net.upstream import Upstream
 
 TRIES = 3
@@ -65,7 +66,7 @@ class Exchange:
     __slots__ = (
         "_asked", "_asker", "_bare", "_deadline", "_failure", "_first", "_folded", "_last", "_lifetime", "_missed",
         "_next", "_patience", "_port", "_query", "_rejected", "_repeat_at", "_sent", "_stream_after", "_stream_at",
-        "_streamed", "_suspicious", "_tries", "begun", "health", "over", "upstream",
+        "_streamed", "_suspicious", "_timer", "_tries", "begun", "health", "over", "upstream",
     )  # fmt: skip
 
     def __init__(
@@ -91,6 +92,7 @@ class Exchange:
         self._stream_at = now + self._stream_after
         self._first = self._last = self._repeat_at = now
         self._next = math.inf
+        self._timer: Timer | None = None
         self._sent = self._rejected = 0
         self._tries = TRIES
         self._missed = self._suspicious = self._folded = self._bare = False
@@ -129,6 +131,8 @@ class Exchange:
         self.upstream.poller.asking -= 1
         self._close_socket()
         self._forget_streamed()
+        if self._timer is not None:
+            self._timer.clear()
 
     def receive(self, asked: Asked, octets: bytes) -> None:
         """Take what came over a connection: nobody can forge that, so it is believed or the end."""
@@ -313,7 +317,9 @@ class Exchange:
             when = min(when, self._patience)
         if when < self._next:
             self._next = when
-            self.upstream.poller.timers.at(when, self._wake)
+            if self._timer is not None:
+                self._timer.clear()
+            self._timer = self.upstream.poller.timers.at(when, self._wake)
 
     def _wake(self) -> None:
         """Do what is due."""

@@ -18,6 +18,7 @@ from functools import partial
 
 from svcdns.metrics import Counter
 from svcdns.net.poller import Poller
+from svcdns.net.timers import Timer
 
 MOST_QUESTIONS = 16
 """How many questions a socket serves."""
@@ -62,7 +63,7 @@ class Ports:
         else:
             port = Port(self._open_socket(), hear, self._poller.clock() + LIFETIME)
             self._poller.watch(port.socket, partial(self._ready, port))
-            self._poller.timers.at(port.until, partial(self._close_idle, port))
+            port.timer = self._poller.timers.at(port.until, partial(self._close_idle, port))
             self._opened.value += 1
         return port
 
@@ -79,6 +80,7 @@ class Ports:
 
     def close(self, port: "Port") -> None:
         """Close a socket."""
+        port.timer.clear()
         self._poller.forget(port.socket)
         port.socket.close()
 
@@ -108,12 +110,14 @@ class Port:
         hear: As given; each question has its own, and there is none while nobody asks.
         until: As given.
         served: How many questions were answered.
+        timer: Closes the socket when it may serve no further question.
     """
 
-    __slots__ = ("hear", "served", "socket", "until")
+    __slots__ = ("hear", "served", "socket", "timer", "until")
 
     def __init__(self, opened: socket.socket, hear: Callable[[], None], until: float) -> None:
         self.socket = opened
         self.hear: Callable[[], None] | None = hear
         self.until = until
         self.served = 0
+        self.timer: Timer = []

@@ -1,7 +1,7 @@
 """Timers by the thousand: those due at about the same time share one timer of the event loop.
 
 A question that is answered in a millisecond would pay more for setting and cancelling timers than for its answer. So
-timers here are rough and cannot be cancelled: who is called back looks whether it still matters.
+timers here are rough, and one that is cancelled stays where it is, but lets go of whom it would have called.
 """
 
 import asyncio
@@ -15,6 +15,9 @@ RESOLUTION = 0.004
 AT_ONCE = 64
 """How many timers are called in one turn of the event loop, so that others have theirs, too."""
 
+Timer = list[Callable[[], object]]
+"""Who is called; cleared, nobody."""
+
 _EARLY = 1e-6  # a slot's time is a product that may be rounded
 
 
@@ -27,21 +30,23 @@ class Timers:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._slots: dict[int, deque[Callable[[], None]]] = {}
+        self._slots: dict[int, deque[Timer]] = {}
         self._due: list[int] = []
         self._armed: asyncio.TimerHandle | None = None
 
-    def at(self, when: float, call: Callable[[], None]) -> None:
-        """Have *call* called at *when* or up to `RESOLUTION` later."""
+    def at(self, when: float, call: Callable[[], object]) -> Timer:
+        """Have *call* called at *when* or up to `RESOLUTION` later, unless the timer is cleared before."""
+        timer: Timer = [call]
         number = int(when / RESOLUTION) + 1
         slot = self._slots.get(number)
         if slot is not None:
-            slot.append(call)
-            return
-        self._slots[number] = deque((call,))
+            slot.append(timer)
+            return timer
+        self._slots[number] = deque((timer,))
         heapq.heappush(self._due, number)
         if self._due[0] == number:
             self._arm()
+        return timer
 
     def clear(self) -> None:
         """Forget all that is due."""
@@ -68,7 +73,8 @@ class Timers:
                 slot = self._slots[self._due[0]]
                 if slot:
                     left -= 1
-                    slot.popleft()()
+                    for call in slot.popleft():
+                        call()
                 else:
                     del self._slots[heapq.heappop(self._due)]
         finally:

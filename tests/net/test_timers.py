@@ -3,6 +3,8 @@
 import asyncio
 import time
 from collections import Counter
+from functools import partial
+from weakref import ref
 
 from svcdns.net.timers import AT_ONCE, RESOLUTION, Timers
 
@@ -112,5 +114,20 @@ async def test_what_is_cleared_is_not_called() -> None:
     timers.clear()
     done = asyncio.Event()
     timers.at(time.monotonic() + 2 * RESOLUTION, done.set)
+    await asyncio.wait_for(done.wait(), 5)
+    assert called == []
+
+
+async def test_what_is_cleared_is_not_called_and_let_go_of() -> None:
+    timers = Timers(time.monotonic)
+    called: list[int] = []
+    done = asyncio.Event()
+    when = (time.monotonic() // RESOLUTION + 2) * RESOLUTION
+    callback = partial(called.append, 1)
+    gone = ref(callback)
+    timers.at(when, callback).clear()
+    del callback
+    assert gone() is None
+    timers.at(when, done.set)
     await asyncio.wait_for(done.wait(), 5)
     assert called == []

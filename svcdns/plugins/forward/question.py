@@ -17,6 +17,7 @@ from svcdns.dns.message import Ede, ExtendedError, Query, Rcode, Response, rcode
 from svcdns.errors import UpstreamError
 from svcdns.net.client import STREAM_SHARE, Exchange
 from svcdns.net.poller import Poller
+from svcdns.net.timers import Timer
 from svcdns.net.upstream import Health, Upstream
 
 PLUGIN = "forward"
@@ -84,7 +85,7 @@ class Question:
 
     __slots__ = (
         "_again_at", "_askers", "_begun", "_exchanges", "_failure", "_late", "_next_look", "_poller", "_refusal",
-        "_stream", "_terms", "_upstreams", "key", "query", "response",
+        "_stream", "_terms", "_timer", "_upstreams", "key", "query", "response",
     )  # fmt: skip
 
     def __init__(
@@ -107,6 +108,7 @@ class Question:
         self._begun = poller.clock()
         self._askers: list[tuple[float, Future[Response]]] = []
         self._next_look = self._again_at = math.inf
+        self._timer: Timer | None = None
         self._exchanges: list[Exchange] = []
         self._refusal: Response | None = None
         self._failure: UpstreamError | None = None
@@ -119,8 +121,8 @@ class Question:
     def join(self, asker: "Future[Response]", deadline: float) -> None:
         """Answer *asker*, too, at *deadline* at the latest.
 
-        Most questions are answered at once, so deadlines are looked at only after a while: timers would keep every
-        question in memory until they are due.
+        Most questions are answered at once, so deadlines are looked at only after a while: else there would be a
+        timer for each question of the last seconds.
         """
         now = self._poller.clock()
         if now - self._begun > FIRST_LOOK:
@@ -159,7 +161,9 @@ class Question:
     def _look_at(self, when: float) -> None:
         if when < self._next_look:
             self._next_look = when
-            self._poller.timers.at(when, self._look)
+            if self._timer is not None:
+                self._timer.clear()
+            self._timer = self._poller.timers.at(when, self._look)
 
     def _look(self) -> None:
         """Answer those who may wait no longer with what is known by now."""
@@ -226,6 +230,8 @@ class Question:
 
     def _finish(self, response: Response, *, keep: bool) -> None:
         self.response = response
+        if self._timer is not None:
+            self._timer.clear()
         for exchange in self._exchanges:
             exchange.close()
         self._exchanges.clear()
