@@ -246,5 +246,6 @@ ELSEWHERE = {
     "36": "nothing loops here; the tests of the plugin prove it",
     "39": "a server that does not start answers nothing; the comparison of Corefiles proves it",
     "40": "the same",
+    "41": "how many processes answer is in no answer; the tests of workers prove it",
 }
 """The rows of DIFFERENCES.md that no answer to a plain question shows, each with what proves it instead."""
