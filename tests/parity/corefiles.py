@@ -85,6 +85,8 @@ _DIRECTIVES = (
     *("log {\nclass denial\n}", "log {\nclass denial error\n}", "log {\nclass x\n}", "log {\nclass\n}"),
     *("log {\nclass all\n}", "log {\nnonsense\n}", "log\nlog a.test", "log 10.0.0.0/8", 'log . "{nonsense}"'),
     *('log . "text"', 'log . "{/x/y}"', "log {\nclass DENIAL\n}", "log {\nclass denial\nclass error\n}"),
+    *("multisocket", "multisocket 1", "multisocket 0", "multisocket -1", "multisocket 1025", "multisocket two"),
+    *("multisocket 1 2", "multisocket +2", "multisocket 0x2", "multisocket 1\nmultisocket 1", "multisocket {\nx\n}"),
     *("loop", "loop x", "loop\nloop", "loop {\nx\n}", "loadbalance", "loadbalance round_robin", "loadbalance x"),
     *("loadbalance round_robin x", "loadbalance round_robin {\nprefer 10.0.0.0/8\n}", "loadbalance weighted"),
     "loadbalance round_robin {\nprefer x\n}",

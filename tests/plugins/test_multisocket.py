@@ -30,3 +30,12 @@ def test_the_number_is_what_is_written_or_that_of_the_processors(text: str, expe
 def test_anything_else_is_refused(text: str, expected: str) -> None:
     with pytest.raises(ConfigError, match=expected):
         set_up(text, "multisocket", environment())
+
+
+@pytest.mark.parametrize(("more", "expected"), [(0, ""), (1, "processes answer where there are processors for")])
+def test_the_log_tells_of_more_processes_than_processors(
+    more: int, expected: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    set_up(f"multisocket {count_processors() + more}", "multisocket", environment())
+    assert expected in caplog.text
+    assert bool(caplog.records) == bool(more)
