@@ -6,7 +6,7 @@ Under kubeadm's Corefile. Of the queries half are dnsperf's plain ones over UDP,
 tenth its forwarded ones, which the cache has; the rest is `bench.mix`. Lives are of Services, and begin in each second:
 each is created with an endpoint, changed, and deleted, and each of these must be in the answers within ten seconds.
 Every five seconds memory is read and metrics are asked for. The slope is that of a straight line through PSS, the first
-five minutes (of a short run: half of it) left out. Caches have to be full by then: so 40,000 names are asked for once,
+five minutes (of a short run: half of it) left out. Caches have to be full by then: so 120,000 names are asked for once,
 half of them forwarded, before all else. MB are 1,000,000 octets.
 """
 
@@ -42,7 +42,7 @@ _SETTLED = 300.0
 _PAUSE = 5.0
 _SHOWN_EACH = 6
 _LATE = 10.0
-_FILL = 20_000
+_FILL = 60_000
 _MB = 1_000_000
 _TASKS = re.compile(r"^(\w*(?:tasks|goroutines)\w*)(?:\{.*\})? ([\d.e+]+)$", re.MULTILINE)
 
@@ -176,7 +176,7 @@ def fill(server: Server, folder: Path, rate: float) -> None:
     """Ask for many names once."""
     asked = (f"fill-{number}.{zone}" for number in range(_FILL) for zone in ("example", "cluster.local"))
     questions = write_questions(folder / "fill", ((name, "A") for name in asked))
-    press(server, questions, 20 * _FILL / rate, "-n", "1", "-Q", str(int(rate)), "-q", "16")
+    press(server, questions, 20 * _FILL / rate, "-n", "1", "-Q", str(int(5 * rate)), "-q", "16")
 
 
 async def soak(server: Server, metrics: int, cluster: Seeded, options: argparse.Namespace) -> Soaked:
