@@ -56,6 +56,7 @@ PARTS = {
     "churn": Part("A cluster that changes", ("churn",)),
     "scale": Part("A large cluster", ("scale",)),
     "small": Part("A small cluster", ("scale", "--services", "2000", "--endpoints", "2")),
+    "start": Part("A start", ("start",)),
     "forwarding": Part("Forwarding", ("forwarding",)),
     "workers": Part("Two workers", ("workers",)),
     SOAK: Part("Mixed load", ("soak",)),
