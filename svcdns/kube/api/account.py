@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from svcdns.errors import ClusterError
 from svcdns.kube.api.config import ApiConfig
+from svcdns.kube.api.proxies import find_proxy
 
 if TYPE_CHECKING:
     from svcdns.kube.api.kubeconfig import Kubeconfig
@@ -131,8 +132,12 @@ class Account:
 
     async def _read(self) -> Access:
         if self._config.kubeconfig:
-            return await _kubeconfig(self._config).read()
-        return _read_endpoint(self._config) if self._config.endpoint else _read_service_account(self._config)
+            access = await _kubeconfig(self._config).read()
+        elif self._config.endpoint:
+            access = _read_endpoint(self._config)
+        else:
+            access = _read_service_account(self._config)
+        return access if access.proxy else access._replace(proxy=find_proxy(access.host, os.environ))
 
 
 def _kubeconfig(config: ApiConfig) -> "Kubeconfig":

@@ -8,7 +8,6 @@ import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, closing, nullcontext, suppress
 from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 
@@ -117,7 +116,7 @@ class ApiServer:
             UnreachableError: There is nobody at the other end.
         """
         parts = urlsplit(self._account.access.host)
-        if not parts.hostname or self._account.access.proxy or _is_proxied(parts.scheme, parts.hostname):
+        if not parts.hostname or self._account.access.proxy:
             return  # what is behind a proxy shows only when it is asked
         port = parts.port or (443 if parts.scheme == "https" else 80)
         try:
@@ -205,11 +204,6 @@ class ApiServer:
         if not status.reason:
             status.reason = response.reason or ""
         return make_failure(status, response.status, read_wait(response.headers.get("Retry-After", ""), self._wall()))
-
-
-def _is_proxied(scheme: str, host: str) -> bool:
-    """Whether the environment names a proxy for a host."""
-    return scheme in getproxies() and not proxy_bypass(host)
 
 
 def _describe(error: BaseException) -> str:

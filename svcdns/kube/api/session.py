@@ -62,7 +62,6 @@ class Session:
                 ssl=context, socket_factory=lambda address: make_socket(address, pace), limit=0
             ),
             headers=headers,
-            trust_env=True,
             read_bufsize=_READ_AHEAD,
             cookie_jar=aiohttp.DummyCookieJar(),
             middlewares=(_send_once,),

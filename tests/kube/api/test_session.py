@@ -310,6 +310,30 @@ async def test_a_server_may_be_behind_a_proxy(tmp_path: Path) -> None:
             await until(lambda: "db" in follows.names())
 
 
+async def test_a_server_may_be_behind_a_proxy_that_the_environment_names(
+    api: FakeApi, account: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with FakeApi() as proxy:
+        monkeypatch.setenv("HTTP_PROXY", proxy.url.replace("//", "//me:secret@"))
+        monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")  # which the other API server is not asked through
+        proxy.put("services", service("web"))
+        async with following("", *KINDS, endpoint="http://api.invalid") as follows:
+            await synced(follows)
+        assert {each.headers["proxy-authorization"] for each in proxy.seen} == {"Basic bWU6c2VjcmV0"}
+        async with following("", *KINDS, service_account=str(account)) as follows:
+            await synced(follows)
+
+
+async def test_a_password_for_another_purpose_is_not_sent(
+    api: FakeApi, account: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "netrc").write_text("default login me password secret\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    api.tokens = {"first"}
+    async with following("", *KINDS, service_account=str(account)) as follows:
+        await synced(follows)
+
+
 async def test_a_credential_plugin_is_run_again_when_its_token_is_refused(api: FakeApi, tmp_path: Path) -> None:
     credential = tmp_path / "credential.json"
 
