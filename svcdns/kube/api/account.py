@@ -10,7 +10,8 @@ Source: Kubernetes, "Accessing the Kubernetes API from a Pod", "Organizing Clust
 import asyncio
 import os
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -61,10 +62,12 @@ class Access(NamedTuple):
         Raises:
             OSError: A file cannot be read, or holds no certificate or key.
         """
-        context = ssl.create_default_context(cafile=self.authority or None)
+        with _naming(self.authority):
+            context = ssl.create_default_context(cafile=self.authority or None)
         context.verify_flags &= ~ssl.VERIFY_X509_STRICT  # as Go, whose users have such authorities
         if self.certificate:
-            context.load_cert_chain(self.certificate, self.key or None)
+            with _naming(self.certificate, self.key):
+                context.load_cert_chain(self.certificate, self.key or None)
         if not self.checked:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
@@ -182,6 +185,15 @@ def _look_up(name: str) -> str:
     if not value:
         raise ValueError(f"{_ALONE} ({name} is not set)")
     return value
+
+
+@contextmanager
+def _naming(*files: str) -> Iterator[None]:
+    """Say of an error which files it is about, which OpenSSL does not."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(f"{', '.join(filter(None, files))}: {error.strerror or error}") from error
 
 
 def _stamp(files: tuple[str, ...]) -> Stamp:

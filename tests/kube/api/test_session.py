@@ -184,9 +184,10 @@ def test_a_token_without_a_letter_is_refused(account: Path) -> None:
         make_source(service_account=str(account))
 
 
-def test_an_authority_that_is_none_is_refused(account: Path) -> None:
-    (account / "ca.crt").write_text("no certificate")
-    with pytest.raises(ValueError, match="certificate"):
+@pytest.mark.parametrize("content", ["no certificate", ""])
+def test_an_authority_that_is_none_is_refused(content: str, account: Path) -> None:
+    (account / "ca.crt").write_text(content)
+    with pytest.raises(ValueError, match=r"ca\.crt: .*certificate"):
         make_source(service_account=str(account))
 
 
@@ -223,8 +224,16 @@ def test_an_endpoint_without_a_scheme_is_asked_plainly_unless_there_is_an_author
 
 @pytest.mark.parametrize("missing", ["authority", "certificate"])
 def test_files_of_an_endpoint_that_cannot_be_read_are_refused(missing: str) -> None:
-    with pytest.raises(ValueError, match="No such file"):
+    with pytest.raises(ValueError, match="/no/such/file: No such file"):
         make_source(endpoint="https://127.0.0.1:1", **{missing: "/no/such/file"})
+
+
+def test_a_key_of_another_certificate_is_refused(tls: Tls, tmp_path: Path) -> None:
+    files = [tmp_path / name for name in ("one.crt", "one.key", "other.crt", "other.key")]
+    tls.issue(*files[:2])
+    tls.issue(*files[2:])
+    with pytest.raises(ValueError, match=r"one\.crt, .*other\.key: .*mismatch"):
+        make_source(endpoint="https://127.0.0.1:1", certificate=str(files[0]), key=str(files[3]))
 
 
 # A kubeconfig
