@@ -37,7 +37,7 @@ class Poller:
         spawn: As given.
         timers: Timers, which are rough.
         asking: How many questions are under way.
-        idle: How many sockets wait for a question.
+        idle: What closes each socket that waits for a question, the one that waits for longest first.
         limit: How many questions may be under way.
     """
 
@@ -46,7 +46,8 @@ class Poller:
         self.spawn = spawn
         self.timers = Timers(clock)
         self.limit = limit_questions(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
-        self.asking = self.idle = 0
+        self.asking = 0
+        self.idle: dict[object, Callable[[], None]] = {}
         self._selector: selectors.DefaultSelector | None = None
         self._watched: dict[int, selectors.SelectorKey] = {}
         self._ready: deque[selectors.SelectorKey] = deque()
@@ -60,7 +61,12 @@ class Poller:
     @property
     def crowded(self) -> bool:
         """Whether no further socket may wait for a question: with those in use there may be as many as questions."""
-        return self.asking + self.idle > self.limit
+        return self.asking + len(self.idle) > self.limit
+
+    def make_room(self) -> None:
+        """Close a socket that waits, where another is to be opened and there would be more than questions may be."""
+        if self.idle and self.crowded:
+            next(iter(self.idle.values()))()
 
     def watch(self, watched: socket.socket, ready: Callable[[], None]) -> None:
         """Call *ready* whenever *watched* has something to read, until it is forgotten."""

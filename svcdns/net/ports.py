@@ -57,10 +57,11 @@ class Ports:
         """
         if self._idle:
             port, _ = self._idle.popitem()
-            self._poller.idle -= 1
+            del self._poller.idle[port]
             port.hear = hear
             self._found.value += 1
         else:
+            self._poller.make_room()
             port = Port(self._open_socket(), hear, self._poller.clock() + LIFETIME)
             self._poller.watch(port.socket, partial(self._ready, port))
             port.timer = self._poller.timers.at(port.until, partial(self._close_idle, port))
@@ -72,9 +73,9 @@ class Ports:
         poller = self._poller
         port.served += 1
         if port.served < MOST_QUESTIONS and not poller.crowded and poller.clock() < port.until:
-            poller.idle += 1
             port.hear = None
             self._idle[port] = None
+            poller.idle[port] = partial(self._close_idle, port)
         else:
             self.close(port)
 
@@ -93,7 +94,7 @@ class Ports:
     def _close_idle(self, port: "Port") -> None:
         if port in self._idle:
             del self._idle[port]
-            self._poller.idle -= 1
+            del self._poller.idle[port]
             self.close(port)
 
 
