@@ -58,6 +58,9 @@ class Kubeconfig:
         found = Configuration()
         with _explaining():
             await self._loader.load_and_set(found)
+            if not found.host.startswith(("http://", "https://")):
+                complaint = f"found the server '{found.host}', expected a URL such as https://10.0.0.1:6443"
+                raise ConfigException(f"{self._path}: {complaint}")
             if "exec" in self._user and not found.api_key and not found.cert_file:
                 raise ConfigException("the credential plugin of the kubeconfig failed")
             expiry = getattr(self._loader, "exec_plugin_expiry", None)

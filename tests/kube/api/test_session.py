@@ -404,6 +404,13 @@ def test_a_kubeconfig_that_cannot_be_used_is_refused(tmp_path: Path, content: st
         make_source(kubeconfig=str(path))
 
 
+@pytest.mark.parametrize("server", ["", "10.0.0.1:6443", "api"])
+def test_a_kubeconfig_whose_server_is_no_url_is_refused(tmp_path: Path, server: str) -> None:
+    path = write_kubeconfig(tmp_path / "config", "https://127.0.0.1:1", {"server": server})
+    with pytest.raises(ValueError, match="expected a URL such as"):
+        make_source(kubeconfig=path, context="this")
+
+
 def test_a_context_that_is_not_there_is_refused(tmp_path: Path) -> None:
     path = write_kubeconfig(tmp_path / "config", "https://127.0.0.1:1")
     with pytest.raises(ValueError, match="'nowhere'"):
