@@ -96,8 +96,10 @@ class LoadBalance(Plugin):
         answer = self._order_all(answer)
         if additional:
             additional = self._order_all(additional)
-        if repeat is not None:
+        if repeat is not None and self._weights is None:
             repeat = Repeat(repeat.lease, None, partial(self._reorder, response.repeatable(None)), repeat.notes)
+        else:
+            repeat = None  # with weights that are read again, orders that were made before would be wrong ones
         # Half the time of _replace.
         return Response(rcode, answer, authority, additional, aa, ad, ede, plugin, error, repeat)
 

@@ -6,11 +6,14 @@ from pathlib import Path
 import pytest
 
 from svcdns.chain import Handler, Plugin, chain
-from svcdns.dns.message import Query, Rcode, Response
-from svcdns.dns.name import Name, from_text
+from svcdns.dns.message import NOWHERE, Lease, Query, Rcode, Repeat, Response
+from svcdns.dns.name import ROOT, Name, from_text
 from svcdns.dns.records import RRset, Rtype, srv
 from svcdns.errors import ConfigError
+from svcdns.responder import Route
+from tests import octets
 from tests.fakes import Script, environment, set_up
+from tests.frontend import make_responder
 
 NAME = from_text("web.example.org.")
 OTHER = from_text("other.example.org.")
@@ -137,6 +140,24 @@ async def test_weights_are_read_again(tmp_path: Path) -> None:
     await _until_mostly(plugin, handle, "fd00::1")
     path.write_text("web.example.org\nfd00::2 255\n")
     await _until_mostly(plugin, handle, "fd00::2")
+
+
+async def test_new_weights_count_at_once_for_answers_that_were_given_before(tmp_path: Path) -> None:
+    path = tmp_path / "weights"
+    path.write_text("web.example.org\n10.0.0.1 255\n")
+    (plugin,) = set_up(f"loadbalance weighted {path} {{\nreload 1ms\n}}", "loadbalance", environment())
+    handle = chain([plugin], Script(Response(answer=(THREE,), repeat=Repeat(Lease()))))
+    responder = make_responder([Route(ROOT, handle, recursive=False)], NOWHERE)
+
+    def count_firsts() -> Counter[bytes]:
+        message = octets.query(octets.question("web.example.org"))
+        answers = [responder.recall(message) or responder.respond(message, ("192.0.2.7", 4242)) for _ in range(200)]
+        return Counter(answer[-3 * 16 :][12:16] for answer in answers if isinstance(answer, bytes))
+
+    assert count_firsts()[bytes((10, 0, 0, 1))] > 180
+    path.write_text("web.example.org\n10.0.0.2 255\n")
+    await _until_mostly(plugin, handle, "10.0.0.2")
+    assert count_firsts()[bytes((10, 0, 0, 2))] > 180
 
 
 async def _until_mostly(plugin: Plugin, handle: Handler, address: str) -> None:
