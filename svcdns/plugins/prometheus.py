@@ -33,6 +33,12 @@ Metrics:
     - coredns_dns_do_requests_total{server, zone, view}: queries that ask for DNSSEC.
     - coredns_dns_response_size_bytes{server, zone, view, proto}: octets of answers before compression.
     - coredns_dns_responses_total{server, zone, view, rcode, plugin}: answers, and which plugin made them.
+    - coredns_plugin_enabled{server, zone, view, name}: 1 for each directive of the block that has the zone.
+    - svcdns_unanswerable_total: messages without a header, or that are no queries; nothing is sent back.
+    - svcdns_trailing_octets_total: queries with octets behind them.
+    - svcdns_tcp_truncated_total: answers that not even TCP has room for.
+    - svcdns_unsent_total: answers that the network refused.
+    - svcdns_tcp_closed_total: TCP connections closed to keep a limit.
     - process_*, python_*: the process, and Python in it. CPU, memory and files are the sum over all processes
       (`multisocket`), so that memory they share counts several times.
 """
