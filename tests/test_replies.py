@@ -1,7 +1,9 @@
 """The fast path: what is given again is what the chain would answer, and is counted as if it had."""
 
 import asyncio
+import copy
 import gc
+import pickle
 import random
 import tracemalloc
 from collections import Counter
@@ -15,11 +17,11 @@ from hypothesis import strategies as st
 
 from svcdns.chain import Handler, Plugin, chain
 from svcdns.dns.message import ENDED, Lease, Listener, Query, Rcode, Repeat, Response
-from svcdns.dns.name import ROOT, from_text
-from svcdns.dns.records import RRset, Rtype
+from svcdns.dns.name import ROOT, Name, from_text
+from svcdns.dns.records import RRset, Rtype, soa
 from svcdns.kube import view
 from svcdns.kube.api.draft import Draft
-from svcdns.kube.cluster import Cluster
+from svcdns.kube.cluster import Change, Cluster, ignore
 from svcdns.kube.memo import Entry
 from svcdns.kube.objects import EndpointSlice, Key, Kind, Namespace, Pod, Port, Service, pack
 from svcdns.metrics import Metrics
@@ -525,6 +527,37 @@ def test_an_answer_is_another_one_as_soon_as_what_it_was_made_of_changes(
     assert (old.rcode(), old.answer) != (new.rcode(), new.answer)
 
 
+class Worker:
+    """A worker's answers: over a copy of the first process's cluster, which learns what that one tells.
+
+    It is copied when it is asked again after more than could be told, as a fork would be.
+    """
+
+    def __init__(self, cluster: Cluster, options: str) -> None:
+        self._first = cluster
+        self._options = options
+        self._fork()
+
+    def ask(self, *messages: bytes) -> list[bytes]:
+        if self._outdated:
+            self._fork()
+        return ask(self._responder, *messages)
+
+    def _fork(self) -> None:
+        self._first.tell = ignore
+        self._cluster = copy.deepcopy(self._first)
+        self._first.tell = self._hear
+        self._outdated = False
+        kubernetes = kubernetes_over(self._cluster, self._options)
+        self._responder = serve(chain([kubernetes], upstream), None, kubernetes.refresh)
+
+    def _hear(self, found: Change | None) -> None:
+        if found is None:
+            self._outdated = True
+        elif not self._outdated:
+            self._cluster.learn(pickle.loads(pickle.dumps(found)))  # noqa: S301 - what was just written
+
+
 @settings(deadline=None)
 @given(
     st.sampled_from(OPTIONS),
@@ -541,15 +574,100 @@ async def test_it_answers_as_a_chain_that_is_asked_each_time(
     lent = environment(metrics=metrics)
     others = [*set_up("prometheus", "prometheus", lent), *set_up("loadbalance", "loadbalance", lent)]
     responder = serve(chain([*others, kubernetes], upstream), None, kubernetes.refresh)
+    worker = Worker(cluster, options)
     for found in changes:
         change(cluster, found)
         plain = serve(chain([kubernetes_over(cluster, options)], upstream))
         for name, rtype, extra, upper in asked:
             query = message(name.upper() if upper else name, *extra, rtype=rtype)
             (expected,) = ask(plain, query)
-            for answer in ask(responder, query, query):
+            for answer in ask(responder, query, query) + worker.ask(query, query):
                 assert told(answer) == told(expected)
     await responder.settle()
     counted = [line for line in metrics.expose().splitlines() if line.startswith("coredns_dns_requests_total{")]
     assert sum(int(line.rpartition(" ")[2]) for line in counted) == 2 * len(asked) * len(changes)
     await asyncio.sleep(0)
+
+
+CACHES = ["cache", "cache 30", "cache {\nkeepttl\n}", "cache {\nserve_stale 1m\n}", "cache {\nsuccess 1024 5 2\n}"]
+OUTSIDE = ["www.example", "mail.example"]
+
+
+class Passing(NamedTuple):
+    """Seconds that pass."""
+
+    seconds: float
+
+
+class Saying(NamedTuple):
+    """What an upstream says of a name from now on: addresses with a TTL, or with none of these an error."""
+
+    name: str
+    addresses: int
+    ttl: int
+    rcode: int
+
+
+class Upstream:
+    """Answers as it was told to."""
+
+    def __init__(self) -> None:
+        self.said: dict[Name, Saying] = {}
+
+    async def __call__(self, query: Query) -> Response:
+        said = self.said.get(query.name, Saying("", 2, 30, Rcode.NOERROR))
+        if said.rcode == Rcode.SERVFAIL:
+            return Response(said.rcode)
+        if said.rcode == Rcode.NXDOMAIN or query.rtype != Rtype.A or not said.addresses:
+            data = soa(query.name, query.name, 1, (2, 3, 4, said.ttl))
+            return Response(said.rcode, authority=(RRset(query.name, Rtype.SOA, said.ttl, [data]),))
+        found = [bytes((10, 0, said.ttl, number)) for number in range(said.addresses)]
+        return Response(answer=(RRset(query.name, Rtype.A, said.ttl, found),))
+
+
+outside = st.builds(
+    Asked, st.sampled_from(OUTSIDE), st.sampled_from([1, 28]), st.sampled_from([(), (octets.opt(),)]), st.booleans()
+)
+sayings = st.builds(
+    Saying,
+    st.sampled_from(OUTSIDE),
+    st.integers(0, 3),
+    st.sampled_from([0, 1, 2, 30, 200]),
+    st.sampled_from([Rcode.NOERROR, Rcode.NOERROR, Rcode.NXDOMAIN, Rcode.SERVFAIL]),
+)
+passing = st.builds(Passing, st.sampled_from([0.0, 0.25, 0.5, 0.999, 1.0, 1.5, 4.0, 29.0, 31.0, 400.0]))
+
+
+@settings(deadline=None)
+@given(
+    st.sampled_from(CACHES),
+    st.lists(outside, min_size=1, max_size=4),
+    st.lists(st.one_of(passing, passing, sayings), min_size=5, max_size=20),
+)
+async def test_what_a_cache_holds_is_answered_as_by_a_chain_that_is_asked_each_time(
+    text: str, asked: list[Asked], steps: list[Passing | Saying]
+) -> None:
+    """Its leases end with the clock alone: with each second of a TTL, and with the time of an answer."""
+    clock, upstream_, metrics = Clock(), Upstream(), Metrics()
+    lent = environment(clock=clock, metrics=metrics)
+    balanced = chain([*set_up("loadbalance", "loadbalance", lent), *set_up(text, "cache", lent)], upstream_)
+
+    async def ask_each_time(query: Query) -> Response:
+        return (await balanced(query)).repeatable(None)
+
+    fast, plain = serve(balanced, clock), serve(ask_each_time, clock)
+    for step in steps:
+        match step:
+            case Passing(seconds):
+                clock.now += seconds
+            case Saying(name):
+                upstream_.said[from_text(name)] = step
+        for name, rtype, extra, upper in asked:
+            query = message(name.upper() if upper else name, *extra, rtype=rtype)
+            _, expected = ask(plain, query, query)  # the second comes from the cache, if it keeps the first
+            for answer in ask(fast, query, query):
+                assert told(answer) == told(expected)
+            await asyncio.sleep(0)  # what is stale is fetched
+    await fast.settle()
+    counted = [line for line in metrics.expose().splitlines() if line.startswith("coredns_cache_requests_total{")]
+    assert sum(int(line.rpartition(" ")[2]) for line in counted) == 4 * len(asked) * len(steps)
