@@ -4,15 +4,19 @@ Clients ask the same questions over and over, in octets that differ in the messa
 says of an answer that it may be given again (`Response.repeat`), its octets are kept under those of the query, and the
 same query costs one look-up until the lease of the answer ends. Nothing here can be stale, for three reasons:
 
-- Who made the answer holds the lease, and ends it with the first change of what the answer was made from.
+- Who made the answer holds the lease, and ends it with the first change of what the answer was made from; that of an
+  answer with TTLs that count down ends by itself when they are one less.
 - `Responder.begin` has plugins take in what changed (`Plugin.refresh`) before a batch of queries, and no event can
   come in the midst of one, since nothing is awaited there.
 - Only what every client would be told is kept: a plugin that looks at the client, or must see each query, takes
   `repeat` away.
 
-A query that differs in letter case or in the data of EDNS options alone finds the same reply by its essence
-(`dns.wire`). What is given again is counted with the reply, and told to the plugins that count (`Repeat.notes`) when
-the reply is dropped, and before metrics are shown.
+A query goes this way until there is an answer: `Replies.recall` looks for its octets; `Replies.recall_alike` for its
+essence (`dns.wire`), by which one that differs in letter case or in the data of EDNS options alone finds the same
+reply, and renews one whose lease is over; then the chain is asked, and `Replies.remember` keeps what it says.
+
+What is given again is counted with the reply, and told to the plugins that count (`Repeat.notes`) when the reply is
+dropped, and before metrics are shown.
 """
 
 import asyncio
@@ -33,10 +37,16 @@ STREAM_OCTETS = 8 * 2**20
 """The same for a TCP listener."""
 
 _ORDERS = 16
-_REPLY_OCTETS = 700
-_CHANCES = 4
-_PORTION = 512
+"""How many orders of an answer are kept."""
 
+_REPLY_OCTETS = 700
+"""About how much memory a reply takes beside its message: objects, both keys, places in dictionaries."""
+
+_CHANCES = 4
+"""How many replies are looked at, at most, to find one that may be forgotten."""
+
+_PORTION = 512
+"""After how many replies others get a turn while all are looked at."""
 
 Write = Callable[[Response], bytes]
 """Writes an answer to the query at hand, without its id."""
@@ -50,7 +60,7 @@ class Reply:
         octets: The message without its id.
         repeat: How it may be given again.
         write: Writes an answer as good, without its id.
-        behind: About how many octets of memory that takes which the answer is made from again.
+        behind: About how many octets of memory are held by what makes the answer again (`Repeat.renew`, `again`).
 
     Attributes:
         query: See above.
@@ -175,6 +185,7 @@ class Replies:
                 return None
         reply.repeats += 1
         kept = reply.octets if reply.orders is None else reply.orders.draw()
+        # The reply, with the id and the name of this query; places in what is kept lie an id's length before.
         end = octets.index(0, HEADER_SIZE) + 1  # of the name, as of all that have an essence
         return octets[:ID_SIZE] + kept[: HEADER_SIZE - ID_SIZE] + octets[HEADER_SIZE:end] + kept[end - ID_SIZE :]
 
@@ -244,7 +255,7 @@ class Recent:
         for chances in range(_CHANCES, 0, -1):
             essence = self._essences.popleft()
             reply = self._by_essence[essence]
-            given = reply.repeats
+            given = reply.repeats  # since it was looked at last, for that sets it to 0
             self._retire(reply)
             if not given or chances == 1:
                 break
