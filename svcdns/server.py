@@ -77,15 +77,15 @@ class Server:
         routes = Routes(assembly.routes[endpoint].values())
         return Listeners(endpoint, shares, self._responding(routes), self._counters, self._connections)
 
-    def begin(self, workers: Iterable[Plugin | Resource]) -> None:
-        """Do the background work of *workers*, unless that is being done."""
-        for worker in workers:
-            if id(worker) not in self._running:
-                self._running[id(worker)] = self.tasks.keep_running(type(worker).__name__, worker.run)
+    def begin(self, parts: Iterable[Plugin | Resource]) -> None:
+        """Do the background work of *parts*, unless that is being done."""
+        for part in parts:
+            if id(part) not in self._running:
+                self._running[id(part)] = self.tasks.keep_running(type(part).__name__, part.run)
 
-    async def end(self, workers: Iterable[Plugin | Resource]) -> None:
-        """End the background work of *workers*."""
-        await self.tasks.cancel([self._running.pop(id(worker)) for worker in workers if id(worker) in self._running])
+    async def end(self, parts: Iterable[Plugin | Resource]) -> None:
+        """End the background work of *parts*."""
+        await self.tasks.cancel([self._running.pop(id(part)) for part in parts if id(part) in self._running])
 
     async def put_in_force(self, assembly: Assembly) -> None:
         """Hand every listener to *assembly*, start its work, and end what only its predecessor had."""
