@@ -19,7 +19,6 @@ from tests import programs
 _COMPLETED = re.compile(r"Queries completed:\s+(\d+)")
 _LOST = re.compile(r"Queries lost:\s+(\d+)")
 _FAILED = re.compile(r"\b(?:SERVFAIL|REFUSED|FORMERR|NOTIMP) (\d+)")
-_LATENCY = re.compile(r"Average Latency \(s\):\s+([\d.]+)")
 _PAUSE = 0.002
 _PATIENCE = 2.0
 _RATE = re.compile(r"Queries per second:\s+([\d.]+)")
@@ -32,14 +31,12 @@ class Load(NamedTuple):
         completed: Queries that were answered.
         lost: Queries that were not, or with an error; that a name does not exist is none.
         rate: Answers a second.
-        latency: The mean time to an answer in seconds.
         cpu: CPU of the server in seconds for each answer, kernel included.
     """
 
     completed: int
     lost: int
     rate: float
-    latency: float
     cpu: float
 
 
@@ -66,7 +63,7 @@ def press_at_random(server: Server, questions: Path, seconds: float, change: str
         output, _ = client.communicate("\n", timeout=seconds + 60)
         used = server.cpu() - before
     completed, lost = map(int, output.split())
-    return Load(completed, lost, completed / seconds, 0.0, used / max(1, completed))
+    return Load(completed, lost, completed / seconds, used / max(1, completed))
 
 
 def press(server: Server, questions: Path, seconds: float, *flags: str) -> Load:
@@ -83,10 +80,10 @@ def press(server: Server, questions: Path, seconds: float, *flags: str) -> Load:
     before = server.cpu()
     done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 60, check=True)
     used = server.cpu() - before
-    found = [pattern.search(done.stdout) for pattern in (_COMPLETED, _LOST, _RATE, _LATENCY)]
-    completed, lost, rate, latency = (float(match[1]) if match else 0.0 for match in found)
+    found = [pattern.search(done.stdout) for pattern in (_COMPLETED, _LOST, _RATE)]
+    completed, lost, rate = (float(match[1]) if match else 0.0 for match in found)
     failed = sum(map(int, _FAILED.findall(done.stdout)))
-    return Load(int(completed) - failed, int(lost) + failed, rate, latency, used / max(1.0, completed))
+    return Load(int(completed) - failed, int(lost) + failed, rate, used / max(1.0, completed))
 
 
 @contextmanager
