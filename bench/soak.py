@@ -43,6 +43,7 @@ _PAUSE = 5.0
 _SHOWN_EACH = 6
 _LATE = 10.0
 _FILL = 60_000
+_FILL_ZONES = ("example", "default.svc.cluster.local")
 _MB = 1_000_000
 _TASKS = re.compile(r"^(\w*(?:tasks|goroutines)\w*)(?:\{.*\})? ([\d.e+]+)$", re.MULTILINE)
 
@@ -174,7 +175,7 @@ async def watch(server: Server, metrics: int, seconds: float, asker: Asker) -> l
 
 def fill(server: Server, folder: Path, rate: float) -> None:
     """Ask for many names once."""
-    asked = (f"fill-{number}.{zone}" for number in range(_FILL) for zone in ("example", "cluster.local"))
+    asked = (f"fill-{number}.{zone}" for number in range(_FILL) for zone in _FILL_ZONES)
     questions = write_questions(folder / "fill", ((name, "A") for name in asked))
     press(server, questions, 20 * _FILL / rate, "-n", "1", "-Q", str(int(5 * rate)), "-q", "16")
 
