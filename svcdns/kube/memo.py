@@ -1,5 +1,6 @@
 """What a view keeps under the names that it was asked for, until what that depends on changes."""
 
+from collections import OrderedDict
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -8,9 +9,6 @@ from svcdns.dns.name import Name
 from svcdns.dns.records import RRset, weigh
 from svcdns.dns.zone import Node
 from svcdns.kube.objects import Key
-
-MOST_LEASES = 2**16
-"""How many leases there are at most: then all are ended, some 16 MiB of them."""
 
 _ENTRY_OCTETS = 1500
 _ABSENT_OCTETS = 700
@@ -60,17 +58,21 @@ class Memo:
     """Entries by name, each with the lease of the Service that it depends on.
 
     Answers that are given again need the lease alone, and those are as good as all answers. So leases last until their
-    Service changes, while the entries, which are many times as large, are there for as long as there is room.
+    Service changes, while the entries, which are many times as large, are there for as long as there is room. Of both,
+    those that came first give way, one by one: memory that is freed at once in bulk is taken by others, and missing
+    when it is needed again.
 
     Args:
-        room: About how many octets of memory entries may take; beyond it, all are dropped.
+        room: About how many octets of memory entries may take.
+        leases: How many leases there may be.
     """
 
-    def __init__(self, room: int) -> None:
+    def __init__(self, room: int, leases: int) -> None:
         self._room = room
+        self._most_leases = leases
         self._octets = 0
-        self._entries: dict[Name, Entry] = {}
-        self._leases: dict[Key, Lease] = {}
+        self._entries: OrderedDict[Name, Entry] = OrderedDict()
+        self._leases: OrderedDict[Key, Lease] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -86,11 +88,12 @@ class Memo:
         """Keep *entry* until what is told of *key* changes, or until there is no room."""
         lease = self._leases.get(key)
         if lease is None:
-            if len(self._leases) == MOST_LEASES:
-                self.clear()
+            if len(self._leases) == self._most_leases:
+                _, oldest = self._leases.popitem(last=False)
+                oldest.until = ENDED
             lease = self._leases[key] = Lease()
         entry.lease = lease
-        before = self._entries.get(name)
+        before = self._entries.pop(name, None)
         self._entries[name] = entry
         self._grow(entry.octets - (0 if before is None else before.octets))
 
@@ -112,16 +115,14 @@ class Memo:
     def clear(self) -> None:
         """End all leases, and forget everything."""
         self.forget(list(self._leases))
-        self._drop()
+        self._entries.clear()
+        self._octets = 0
 
     def _grow(self, octets: int) -> None:
         self._octets += octets
-        if self._octets > self._room:
-            self._drop()
-
-    def _drop(self) -> None:
-        self._entries.clear()
-        self._octets = 0
+        while self._octets > self._room:
+            _, oldest = self._entries.popitem(last=False)
+            self._octets -= oldest.octets
 
 
 def _weigh(answer: Response | Chase) -> int:

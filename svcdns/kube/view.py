@@ -34,6 +34,12 @@ PRESENT_OCTETS = 6 * 2**20
 ABSENT_OCTETS = 2 * 2**20
 """About how much is there for names that do not exist: search lists ask for the same ones again and again."""
 
+PRESENT_LEASES = 2**16
+"""Of how many Services answers may be given again."""
+
+ABSENT_LEASES = 2**13
+"""The same of Services that do not exist, of which there may be any number."""
+
 _DISPENSABLE = frozenset({Kind.ENDPOINT_SLICE, Kind.POD})
 _ADDRESS_TYPES = frozenset({Rtype.A, Rtype.AAAA})
 _ALIAS_TYPES = frozenset({Rtype.CNAME, Rtype.ANY})
@@ -57,8 +63,8 @@ class View:
         self._late: frozenset[Kind] = frozenset()
         self._lease = Lease()
         self._zones: dict[Name, Zone] = {}
-        self._present = Memo(PRESENT_OCTETS)
-        self._absent = Memo(ABSENT_OCTETS)
+        self._present = Memo(PRESENT_OCTETS, PRESENT_LEASES)
+        self._absent = Memo(ABSENT_OCTETS, ABSENT_LEASES)
 
     def find(self, name: Name, rtype: int) -> Response | Chase | None:
         """Answer a question; None where it is for the rest of the chain."""

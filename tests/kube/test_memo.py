@@ -6,10 +6,11 @@ from svcdns.dns.message import ENDED, Response
 from svcdns.dns.name import Name, from_text
 from svcdns.dns.records import RRset, Rtype
 from svcdns.dns.zone import EMPTY, Node
-from svcdns.kube.memo import MOST_LEASES, Entry, Memo
+from svcdns.kube.memo import Entry, Memo
 
 ZONE = from_text("cluster.local.")
 KEY = ("default", "web")
+LEASES = 10
 
 
 def names(count: int) -> Iterator[Name]:
@@ -22,19 +23,19 @@ def answer(name: Name) -> Response:
 
 @pytest.mark.parametrize("node", [EMPTY, None])
 def test_it_takes_no_more_room_than_there_is(node: Node | None) -> None:
-    memo = Memo(100_000)
+    memo = Memo(100_000, LEASES)
     most = 0
     for name in names(1000):
         entry = Entry(node, ZONE)
         memo.keep(name, entry, KEY)
         memo.add(name, entry, Rtype.A, answer(name))
         most = max(most, len(memo))
-        assert memo.get(name) is entry or len(memo) == 0
+        assert memo.get(name) is entry
     assert 30 < most < 200
 
 
 def test_the_lease_of_an_entry_lasts_until_it_is_forgotten() -> None:
-    memo = Memo(100_000)
+    memo = Memo(100_000, LEASES)
     kept = {key: Entry(EMPTY, ZONE) for key in (KEY, ("default", "db"), ("prod", "web"))}
     for name, (key, entry) in zip(names(3), kept.items(), strict=True):
         assert entry.lease.until == ENDED
@@ -47,7 +48,7 @@ def test_the_lease_of_an_entry_lasts_until_it_is_forgotten() -> None:
 
 
 def test_the_lease_of_an_entry_lasts_when_there_is_no_room_for_it() -> None:
-    memo = Memo(10_000)
+    memo = Memo(10_000, LEASES)
     entries = []
     for name in names(100):
         entry = Entry(EMPTY, ZONE)
@@ -60,19 +61,18 @@ def test_the_lease_of_an_entry_lasts_when_there_is_no_room_for_it() -> None:
     assert all(memo.get(name) is None for name in names(100))
 
 
-def test_there_are_only_so_many_leases() -> None:
-    memo = Memo(10_000)
-    (name,) = names(1)
-    first = Entry(EMPTY, ZONE)
-    memo.keep(name, first, KEY)
-    for number in range(MOST_LEASES):
-        assert first.lease.until > 0
-        memo.keep(name, Entry(EMPTY, ZONE), ("default", str(number)))
-    assert first.lease.until == ENDED
+def test_of_too_many_leases_the_first_ends() -> None:
+    memo = Memo(100_000, LEASES)
+    entries: list[Entry] = []
+    for number, name in enumerate(names(LEASES + 1)):
+        assert all(entry.lease.until > 0 for entry in entries)
+        entries.append(Entry(EMPTY, ZONE))
+        memo.keep(name, entries[-1], ("default", str(number)))
+    assert [entry.lease.until > 0 for entry in entries] == [False] + [True] * LEASES
 
 
 def test_an_answer_is_kept_only_with_an_entry_that_is() -> None:
-    memo = Memo(100_000)
+    memo = Memo(100_000, LEASES)
     (name,) = names(1)
     entry = Entry(EMPTY, ZONE)
     memo.add(name, entry, Rtype.A, answer(name))
