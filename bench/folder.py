@@ -69,7 +69,7 @@ def change(server: Server, path: Path, version: int) -> float:
 
 def main() -> None:
     """Print a table."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--files", type=int, nargs="+", default=[0, 100, 2000])
     parser.add_argument("--idle", type=float, default=20)
     parser.add_argument("--changes", type=int, default=20)

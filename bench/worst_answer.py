@@ -1,19 +1,22 @@
 """Look for the upstream's answer that costs the most until it is read or refused.
 
 Answers are runs of records, of which each run picks how owners, types and data are made; runs are changed at random
-where a change makes the answer dearer. Run it with ``python -m bench.worst_answer [SECONDS]``; it prints the dearest
-answer over UDP (4096 octets) and over TCP (65535) with its time: the goal over UDP is 1 ms, and over TCP nothing may
-hold the loop for more than 10.
+where a change makes the answer dearer.
+
+    python -m bench.worst_answer [--seconds 20]
+
+It prints the dearest answer over UDP (4096 octets) and over TCP (65535) with its time: the goal over UDP is 1 ms, and
+over TCP nothing may hold the loop for more than 10.
 """
 
 import gc
-import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from random import Random
 from typing import NamedTuple
 
+from bench.report import parser
 from svcdns.dns.message import Query
 from svcdns.dns.name import Name, from_text
 from svcdns.dns.records import Rtype
@@ -178,7 +181,7 @@ def search(size: int, seconds: float, random: Random) -> tuple[float, Shape]:
 
 def main() -> None:
     """Search over both transports and print what was found."""
-    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 20.0
+    seconds = parser(__doc__, seconds=20.0).parse_args().seconds
     gc.disable()
     for transport, size in SIZES.items():
         found, shape = search(size, seconds, Random(7))

@@ -1,17 +1,20 @@
 """Look for the packet that costs the most until it is refused or given to the chain.
 
 Packets are put together from parts that cost something - labels, options, records, what is behind the message - and
-changed at random where a change makes them dearer. Run it with ``python -m bench.worst_packet [SECONDS]``; it prints
-the dearest packet over UDP (4096 octets) and over TCP (65535) with its time: the goals are 50 us and 1 ms.
+changed at random where a change makes them dearer.
+
+    python -m bench.worst_packet [--seconds 20]
+
+It prints the dearest packet over UDP (4096 octets) and over TCP (65535) with its time: the goals are 50 us and 1 ms.
 """
 
 import gc
-import sys
 import time
 from collections.abc import Callable
 from random import Random
 from typing import NamedTuple
 
+from bench.report import parser
 from svcdns.dns.message import Listener, Query, Response
 from svcdns.dns.name import ROOT, from_text
 from svcdns.responder import Responder, Route
@@ -160,7 +163,7 @@ def search(transport: str, seconds: float, random: Random) -> tuple[float, Shape
 
 def main() -> None:
     """Search over both transports and print what was found."""
-    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 20.0
+    seconds = parser(__doc__, seconds=20.0).parse_args().seconds
     gc.disable()
     for transport, goal in GOALS.items():
         found, shape = search(transport, seconds, Random(7))

@@ -23,11 +23,12 @@ from svcdns.processors import count_processors
 _SIGNAL_BASE = 128
 _GC_THRESHOLDS = (5000, 100, 100)  # a query leaves no cycles behind, and a pass over 20,000 objects takes 10 ms
 
+_PURPOSE = "Answers DNS queries from the Services of Kubernetes."
 _TEXT = "text"
 _FLAG = re.compile(r"--?([^-=][^=]*)(=.*)?", re.DOTALL)
 _SWITCHES = {
     "plugins": "list the plugins",
-    "quiet": "print nothing at the start",
+    "quiet": "print no banner at the start",
     "version": "show the version",
 }
 _TRUTHS = dict.fromkeys(("1", "t", "T", "true", "TRUE", "True"), True) | dict.fromkeys(
@@ -62,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         settings = _read_settings(flags)
         if flags.pidfile:
-            Path(flags.pidfile).write_text(f"{os.getpid()}\n", encoding="ascii")
+            _write_pid(Path(flags.pidfile))
         asyncio.run(_serve(settings, quiet=flags.quiet))
     except (SvcdnsError, OSError) as error:
         print(error, file=sys.stderr)
@@ -72,6 +73,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     finally:
         writer.stop()
     return 0
+
+
+def _write_pid(path: Path) -> None:
+    try:
+        path.write_text(f"{os.getpid()}\n", encoding="ascii")
+    except OSError as error:
+        raise SvcdnsError(f"-pidfile: '{path}' cannot be written: {error.strerror}") from error
 
 
 def tune_collector() -> None:
@@ -102,11 +110,11 @@ def _give_up(number: int, _: FrameType | None) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="svcdns", description=__doc__, allow_abbrev=False, add_help=False)
+    parser = argparse.ArgumentParser(prog="svcdns", description=_PURPOSE, allow_abbrev=False, add_help=False)
     add = parser.add_argument
     add("--help", "--h", action="help", help="show this")
-    add("--conf", default="Corefile", metavar="FILE", help="Corefile to load; stdin reads it")
-    add("--dns.port", "--p", dest="port", default="53", metavar="PORT", help="default port")
+    add("--conf", default="Corefile", metavar="FILE", help="Corefile to load; stdin is standard input")
+    add("--dns.port", "--p", dest="port", default="53", metavar="PORT", help="port of server blocks without one (53)")
     add("--log-format", default=_TEXT, metavar="FORMAT", help="how log lines are written: text")
     add("--workers", metavar="NUMBER|auto", help="how many processes answer queries, whatever the Corefile says")
     add("--pidfile", metavar="FILE", help="where to write the process id")

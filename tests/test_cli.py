@@ -117,6 +117,13 @@ def test_flags_are_written_in_all_of_go_s_ways(arguments: list[str]) -> None:
     assert done.stdout.startswith("svcdns-")
 
 
+def test_a_pidfile_that_cannot_be_written_ends_the_start(tmp_path: Path) -> None:
+    (tmp_path / "Corefile").write_text(COREFILE)
+    done = run("-conf", str(tmp_path / "Corefile"), "-pidfile", str(tmp_path / "no" / "pid"))
+    assert done.returncode == 1
+    assert done.stderr == f"-pidfile: '{tmp_path}/no/pid' cannot be written: No such file or directory\n"
+
+
 def test_plugins_lists_every_directive() -> None:
     done = run("-plugins")
     assert done.returncode == 0
