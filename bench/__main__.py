@@ -59,6 +59,7 @@ PARTS = {
     "start": Part("A start", ("start",)),
     "forwarding": Part("Forwarding", ("forwarding",)),
     "workers": Part("Two workers", ("workers",)),
+    "reach": Part("A change and all workers", ("reach",)),
     SOAK: Part("Mixed load", ("soak",)),
 }
 PROGRAMS = {"coredns": "-version", "knotd": "--version", "dnsmasq": "--version", "unbound": "-V", "dnsperf": "-h"}
