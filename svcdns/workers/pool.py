@@ -75,7 +75,8 @@ class Member:
         unanswered: How often it was asked whether it lives since it was heard of last.
         serving: Whether it reads its sockets.
         leaving_since: When it was told to leave, if it was.
-        counted: Done when it has said what it counted, or is gone.
+        asked_to_count: How many times it was asked what it counted and has not said so yet.
+        counted: Done when it has said so each time, or is gone; None where nobody waits for that.
     """
 
     def __init__(self, number: int, channel: Channel, pid: int, began: float) -> None:
@@ -86,7 +87,20 @@ class Member:
         self.unanswered = 0
         self.serving = False
         self.leaving_since: float | None = None
+        self.asked_to_count = 0
         self.counted: asyncio.Future[None] | None = None
+
+    def ask_to_count(self) -> None:
+        """Have it say what it counted until now."""
+        self.asked_to_count += 1
+        self.channel.send(Count())
+
+    def note_counted(self) -> None:
+        """Tell who waits for that that it has said all."""
+        self.asked_to_count = 0
+        counted, self.counted = self.counted, None
+        if counted is not None and not counted.done():
+            counted.set_result(None)
 
 
 class Pool:
@@ -138,10 +152,12 @@ class Pool:
                 await asyncio.wait_for(self._due.wait(), pause)
             except TimeoutError:
                 self._pulses += 1
-                question = pack(Ping() if self._pulses % PULSES_TO_COUNT else Count())
                 for member in self._members.values():
                     member.unanswered += 1
-                    member.channel.write(question)
+                    if self._pulses % PULSES_TO_COUNT:
+                        member.channel.send(Ping())
+                    else:
+                        member.ask_to_count()
             self._due.clear()
 
     def renew(self, size: int) -> None:
@@ -170,9 +186,9 @@ class Pool:
         """Add what workers counted, and what they have, to the metrics of the first process."""
         waiting = []
         for member in self._all():
+            member.ask_to_count()
             if member.counted is None:
                 member.counted = asyncio.get_running_loop().create_future()
-                member.channel.send(Count())
             waiting.append(member.counted)
         if waiting:
             await asyncio.wait(waiting, timeout=COUNTING)
@@ -261,7 +277,9 @@ class Pool:
         match message:
             case Counted(reports):
                 self._first.metrics.add(reports, member.pid)
-                _note_counted(member)
+                member.asked_to_count -= 1
+                if member.asked_to_count <= 0:
+                    member.note_counted()
             case Pong() if not member.serving and member.leaving_since is None:
                 member.serving = True
                 self._first.leave_to(member.number)
@@ -285,7 +303,7 @@ class Pool:
         _kill(member)
         _, status = os.waitpid(member.pid, 0)
         self._first.metrics.forget(member.pid)
-        _note_counted(member)
+        member.note_counted()
         if member in self._leaving:
             self._leaving.remove(member)
             self._emptied.set()
@@ -313,9 +331,3 @@ class Pool:
 def _kill(member: Member) -> None:
     with suppress(ProcessLookupError):
         os.kill(member.pid, signal.SIGKILL)
-
-
-def _note_counted(member: Member) -> None:
-    counted, member.counted = member.counted, None
-    if counted is not None and not counted.done():
-        counted.set_result(None)
