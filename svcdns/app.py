@@ -250,14 +250,16 @@ class App:
             resource.publish(partial(self._pool.tell, number))
         self._pool.renew(self._size(assembly) - 1)
         self._closing = True
-        await self._server.put_in_force(assembly)
-        self._describe()
-        listeners, self._replaced = self._replaced, []
-        for endpoint in self._server.listeners.keys() - assembly.routes.keys():
-            listeners.append(self._server.listeners.pop(endpoint))
-        addresses = self._sites.keys() - assembly.pages.keys()
-        await _stop_all(listeners, [self._sites.pop(each) for each in addresses])
-        self._closing = False
+        try:
+            await self._server.put_in_force(assembly)
+            self._describe()
+            listeners, self._replaced = self._replaced, []
+            for endpoint in self._server.listeners.keys() - assembly.routes.keys():
+                listeners.append(self._server.listeners.pop(endpoint))
+            addresses = self._sites.keys() - assembly.pages.keys()
+            await _stop_all(listeners, [self._sites.pop(each) for each in addresses])
+        finally:
+            self._closing = False
 
     def _size(self, assembly: Assembly) -> int:
         """Return how many processes are to answer queries."""
