@@ -245,7 +245,7 @@ class App:
         for warning in self._warnings:
             log.warning(warning)
         for resource in self._assembly.resources.values():
-            resource.publish(_tell_nobody)
+            resource.publish(lambda _: None)
         for number, resource in enumerate(assembly.resources.values()):
             resource.publish(partial(self._pool.tell, number))
         self._pool.renew(self._size(assembly) - 1)
@@ -337,10 +337,6 @@ class App:
                 for zone in set(block.zones) & routes.keys():
                     for name in names:
                         enabled.labels(endpoint.label, to_text(zone), "", name).value = 1
-
-
-def _tell_nobody(change: object) -> None:
-    """Keep a change to this process."""
 
 
 async def _stop_all(listeners: Iterable[Listeners], sites: Iterable[admin.Site]) -> None:

@@ -21,7 +21,7 @@ from svcdns.dns.name import ROOT, Name, from_text
 from svcdns.dns.records import RRset, Rtype, soa
 from svcdns.kube import view
 from svcdns.kube.api.draft import Draft
-from svcdns.kube.cluster import Change, Cluster, ignore
+from svcdns.kube.cluster import Change, Cluster
 from svcdns.kube.memo import Entry
 from svcdns.kube.objects import EndpointSlice, Key, Kind, Namespace, Pod, Port, Service, pack
 from svcdns.metrics import Metrics
@@ -544,7 +544,7 @@ class Worker:
         return ask(self._responder, *messages)
 
     def _fork(self) -> None:
-        self._first.tell = ignore
+        self._first.tell = lambda _: None
         self._cluster = copy.deepcopy(self._first)
         self._first.tell = self._hear
         self._outdated = False

@@ -122,10 +122,6 @@ def _strike(index: dict[K, tuple[T, ...]], keys: Iterable[K], gone: T) -> None:
             index.pop(key, None)
 
 
-def ignore(change: "Change | None") -> None:
-    """Tell nobody."""
-
-
 def new_store(kind: Kind) -> Store[Object]:
     """Return an empty store for objects of *kind*."""
     return cast("Store[Object]", SliceStore() if kind is Kind.ENDPOINT_SLICE else Store())
@@ -175,7 +171,7 @@ class Cluster:
         self.pending = frozenset(kinds)
         self.denied: frozenset[Kind] = frozenset()
         self.revision = 0
-        self.tell: Callable[[Change | None], None] = ignore
+        self.tell: Callable[[Change | None], None] = lambda _: None
         self._wall = wall
         self.serial = int(wall()) & _SERIAL_BITS
         self._changes: deque[frozenset[Key] | None] = deque(maxlen=_REMEMBERED_CHANGES)

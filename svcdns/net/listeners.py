@@ -76,7 +76,7 @@ class Listeners:
     @property
     def sockets(self) -> list[socket.socket]:
         """What is listened with."""
-        return [each for share in self.shares for pair in share for each in pair]
+        return list_sockets(self.shares)
 
     @property
     def addresses(self) -> list[tuple[str, int]]:
@@ -114,6 +114,11 @@ class Listeners:
         return chain.from_iterable(self._listeners)
 
 
+def list_sockets(shares: Iterable[Share]) -> list[socket.socket]:
+    """Return the sockets of *shares*."""
+    return [each for share in shares for pair in share for each in pair]
+
+
 def open_shares(endpoint: Endpoint, count: int, *, shared: bool) -> list[Share]:
     """Open the sockets of *count* processes at each address of *endpoint*, all at one port.
 
@@ -132,12 +137,12 @@ def open_shares(endpoint: Endpoint, count: int, *, shared: bool) -> list[Share]:
     port = shares[0][0][0].getsockname()[1]
     try:
         while len(shares) < count:
-            share(chain.from_iterable(shares[-1]), shared=True)
+            share(list_sockets(shares[-1:]), shared=True)
             shares.append(_open_share(endpoint._replace(port=port), shared=True))
     except BindError:
         _close(shares)
         raise
-    share(chain.from_iterable(shares[-1]), shared=count > 1)
+    share(list_sockets(shares[-1:]), shared=count > 1)
     return shares
 
 
@@ -169,5 +174,5 @@ def _open_share(endpoint: Endpoint, *, shared: bool) -> Share:
 
 
 def _close(shares: Iterable[Share]) -> None:
-    for each in chain.from_iterable(chain.from_iterable(shares)):
+    for each in list_sockets(shares):
         each.close()

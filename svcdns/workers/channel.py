@@ -60,14 +60,6 @@ def pack(message: object) -> bytes:
     return _SIZE.pack(len(octets)) + octets
 
 
-def _ignore(message: object) -> None:
-    """Hear nothing."""
-
-
-def _do_nothing() -> None:
-    """Let the other go."""
-
-
 class Channel(asyncio.Protocol):
     """One end of the connection between two processes.
 
@@ -77,8 +69,8 @@ class Channel(asyncio.Protocol):
     """
 
     def __init__(self) -> None:
-        self.hear: Callable[[object], None] = _ignore
-        self.end: Callable[[], None] = _do_nothing
+        self.hear: Callable[[object], None] = lambda _: None
+        self.end: Callable[[], None] = lambda: None
         self._held = bytearray()
         self._left = asyncio.Event()
         self._left.set()

@@ -17,7 +17,7 @@ from svcdns.assembly import assemble
 from svcdns.chain import Resource
 from svcdns.corefile import Corefile
 from svcdns.errors import SvcdnsError
-from svcdns.net.listeners import Endpoint, Share
+from svcdns.net.listeners import Endpoint, Share, list_sockets
 from svcdns.server import Server
 from svcdns.workers.channel import Changed, Channel, Count, Counted, Leave, Ping, Pong, Resign
 
@@ -65,7 +65,7 @@ def work(bequest: Bequest, connected: socket.socket) -> NoReturn:
         signal.set_wakeup_fd(-1)
         for number in SIGNALS:
             signal.signal(number, signal.SIG_IGN)
-        sockets = [each for share in bequest.shares.values() for pair in share for each in pair]
+        sockets = list_sockets(bequest.shares.values())
         _close_all_but({connected.fileno(), *(each.fileno() for each in sockets)})
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         writer = logs.start()

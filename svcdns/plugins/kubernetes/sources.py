@@ -9,7 +9,7 @@ from svcdns.chain import Environment, Resource, Tell
 from svcdns.corefile import Directive
 from svcdns.kube.api.config import ApiConfig
 from svcdns.kube.api.source import ApiSource
-from svcdns.kube.cluster import Change, Cluster, ignore
+from svcdns.kube.cluster import Change, Cluster
 from svcdns.kube.objects import Kind
 from svcdns.plugins.kubernetes.config import Folders, Settings
 
@@ -42,7 +42,7 @@ class Source(Resource):
 
     def inherit(self) -> "Source":
         """Return the cluster without what keeps it current."""
-        self.cluster.tell = ignore
+        self.publish(lambda _: None)
         return Source(self.cluster)
 
     def publish(self, tell: Tell) -> None:
