@@ -10,7 +10,8 @@ import pytest
 from svcdns.chain import Handler
 from svcdns.dns.message import Query, Response
 from svcdns.metrics import Metrics
-from svcdns.net.datagrams import BATCH, Datagrams
+from svcdns.net.datagrams import Datagrams
+from svcdns.net.packets import BATCH
 from svcdns.net.sockets import Answer, Counters, bind
 from tests import octets
 from tests.frontend import PATIENCE, Answers, frontend
@@ -173,7 +174,7 @@ MAKERS = pytest.mark.parametrize("make", [give, give_later])
 async def test_an_answer_that_the_network_refuses_is_counted_and_no_more(
     make: Callable[[bytes], Give], address: str
 ) -> None:
-    async with listening(make(bytes(70_000)), address) as (datagrams, counters, client):
+    async with listening(make(bytes(65_535)), address) as (datagrams, counters, client):
         datagrams.start()
         client.send(b"first")
         client.send(b"last")
