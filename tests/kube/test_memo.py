@@ -47,6 +47,44 @@ def test_the_lease_of_an_entry_lasts_until_it_is_forgotten() -> None:
     assert len(memo) == 0
 
 
+def test_what_is_forgotten_leaves_its_room_to_others() -> None:
+    memo = Memo(100_000, LEASES)
+    keys = [KEY, ("default", "db")]
+    for number, name in enumerate(names(40)):
+        entry = Entry(EMPTY, ZONE)
+        memo.keep(name, entry, keys[number % 2])
+        memo.add(name, entry, Rtype.A, answer(name))
+    everything = len(memo)
+    memo.forget([KEY])
+    assert len(memo) == everything / 2
+    memo.forget(keys)
+    assert len(memo) == 0
+    for name in names(everything):
+        entry = Entry(EMPTY, ZONE)
+        memo.keep(name, entry, KEY)
+        memo.add(name, entry, Rtype.A, answer(name))
+    assert len(memo) == everything
+
+
+def test_a_name_may_depend_on_another_service_than_before() -> None:
+    memo = Memo(100_000, LEASES)
+    (name,) = names(1)
+    for key in (KEY, ("default", "db"), KEY):
+        memo.keep(name, Entry(EMPTY, ZONE), key)
+        assert len(memo) == 1
+    memo.forget([("default", "db")])
+    assert memo.get(name) is not None
+    memo.forget([KEY])
+    assert memo.get(name) is None
+
+
+def test_of_too_many_leases_the_first_takes_its_entries_with_it() -> None:
+    memo = Memo(100_000, LEASES)
+    for number, name in enumerate(names(LEASES + 1)):
+        memo.keep(name, Entry(EMPTY, ZONE), ("default", str(number)))
+    assert len(memo) == LEASES
+
+
 def test_the_lease_of_an_entry_lasts_when_there_is_no_room_for_it() -> None:
     memo = Memo(10_000, LEASES)
     entries = []
