@@ -190,6 +190,7 @@ class Connection(asyncio.BufferedProtocol):
         """Let go of the client."""
         self._connections.forget(self)
         self.closed.set_result(None)
+        _break_cycles(self._transport)
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - it is no more than a wish
         """Say where to read into. What a transport makes for each read is larger, and may cost more than the answer."""
@@ -331,3 +332,14 @@ class Connection(asyncio.BufferedProtocol):
     def _close_when_done(self) -> None:
         if self._ending and not self.in_flight and not self._working:
             self._transport.close()
+
+
+def _break_cycles(transport: asyncio.Transport) -> None:
+    """Have a closed transport forget its own methods.
+
+    asyncio's keep some of them as attributes, and so each would stay until the collector finds the cycle, which may be
+    half an hour later.
+    """
+    kept = vars(transport)
+    for name in [name for name, value in kept.items() if getattr(value, "__self__", None) is transport]:
+        del kept[name]

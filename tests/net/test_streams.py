@@ -4,6 +4,7 @@ The ids are those of the rules: C1 to C17. Source: RFC 7766, RFC 7828, RFC 9210.
 """
 
 import asyncio
+import gc
 import logging
 import socket
 import struct
@@ -17,7 +18,7 @@ import pytest
 from svcdns.dns.message import Query, Response
 from svcdns.dns.name import labels
 from svcdns.dns.records import RRset, Rtype
-from svcdns.net.connections import Limits
+from svcdns.net.connections import Connection, Limits
 from svcdns.net.sockets import raise_file_limit
 from tests import octets
 from tests.frontend import PATIENCE, Answers, Client, Frontend, few_files, frontend, read_all, read_answer
@@ -529,6 +530,25 @@ async def test_c15_a_reset_leaves_nothing_behind_and_is_no_error(name: str, capl
         assert asyncio.all_tasks() == {asyncio.current_task()}
         assert len(await server.ask_tcp(octets.query(octets.question("x")))) == 1
     assert caplog.records == []
+
+
+async def test_a_closed_connection_leaves_nothing_to_the_collector_of_cycles() -> None:
+    async with frontend(Chain(), limits=PATIENT) as server:
+        await server.ask_udp(b"")
+        gc.collect()
+        gc.disable()
+        try:
+            for end in (socket.SHUT_WR, socket.SHUT_RDWR):
+                with socket.create_connection((server.address, server.port)) as client:
+                    client.send(framed("x"))
+                    await until(server, lambda: server.connections.count == 1)
+                    client.shutdown(end)
+                    await until(server, lambda: server.connections.count == 0)
+            await turns(server)
+            left = [each for each in gc.get_objects() if isinstance(each, asyncio.Transport | Connection)]
+        finally:
+            gc.enable()
+        assert left == []
 
 
 async def test_c17_a_stop_closes_what_is_idle_and_answers_what_is_in_flight() -> None:
