@@ -8,6 +8,7 @@ Source: RFC 8085, RFC 9715.
 
 import asyncio
 import socket
+from collections.abc import Callable
 from functools import partial
 
 from svcdns.net.mmsg import Mmsg
@@ -15,7 +16,13 @@ from svcdns.net.packets import BATCH, OneByOne, Packets, Sender
 from svcdns.net.sockets import Counters, MakeAnswerer, describe
 
 _RECEIVE_BUFFER = 4 * 1024 * 1024
+_MADE = 8  # answers that were not known; they are sent then, before more are made
 _LAST_BATCHES = 64  # read at a stop, for a flood must not delay it for ever
+
+
+def best_packets(bound: socket.socket) -> Packets:
+    """Return what reads and sends the datagrams of a socket at the least cost."""
+    return Mmsg(bound) if Mmsg.works(bound) else OneByOne(bound)
 
 
 class Datagrams:
@@ -26,13 +33,21 @@ class Datagrams:
         label: What metrics call the server, such as ``dns://:53``.
         make: Makes what answers.
         counters: What is lost is counted there.
+        packets_of: Makes what reads and sends them.
 
     Attributes:
         answerer: Answers the messages; a reload puts another in its place.
         listener: What plugins are told of the socket.
     """
 
-    def __init__(self, bound: socket.socket, label: str, make: MakeAnswerer, counters: Counters) -> None:
+    def __init__(
+        self,
+        bound: socket.socket,
+        label: str,
+        make: MakeAnswerer,
+        counters: Counters,
+        packets_of: Callable[[socket.socket], Packets] = best_packets,
+    ) -> None:
         self._socket = bound
         self._counters = counters
         self.listener = describe(bound, label, "udp")
@@ -40,7 +55,7 @@ class Datagrams:
         self._pending: set[asyncio.Task[bytes]] = set()
         bound.setblocking(False)  # noqa: FBT003 - its only argument
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
-        self._packets: Packets = Mmsg(bound) if Mmsg.works(bound) else OneByOne(bound)
+        self._packets = packets_of(bound)
 
     def start(self) -> None:
         """Begin to read."""
@@ -71,39 +86,52 @@ class Datagrams:
 
     def _read(self) -> bool:
         """Answer a batch of datagrams; tell whether there may be more."""
-        answerer, packets = self.answerer, self._packets
+        answerer = self.answerer
         answerer.begin()
         recall = answerer.recall
-        queries = packets.receive()
-        first, answers = 0, list[bytes]()
+        queries = self._packets.receive()
+        answers: list[bytes] = []
+        first = made = 0
         for place, octets in enumerate(queries):
-            answer = recall(octets)
-            if answer is None:
-                sender = packets.sender(place)
-                made = answerer.respond(octets, sender.address[:2])
-                if not isinstance(made, bytes):
-                    self._send(first, answers)
-                    first, answers = place + 1, []
-                    self._hold(made, sender)
-                    continue
-                answer = made
-            answers.append(answer)
+            try:
+                answer = recall(octets)
+                if answer is None:
+                    answer = self._make(place, octets)
+                    made += 1
+            except Exception as error:  # noqa: BLE001 - others share the batch, and must not suffer for it
+                self._complain(error)
+                answer = None
+            if answer is not None:
+                answers.append(answer)
+            if answer is None or made == _MADE:
+                self._send(first, answers)
+                answers = []
+                first, made = place + 1, 0
         self._send(first, answers)
         answerer.end(len(queries))
         return len(queries) == BATCH
+
+    def _make(self, place: int, octets: bytes) -> bytes | None:
+        """Answer the query at a place in the batch; None if that is for later, or not to be done."""
+        sender = self._packets.sender(place)
+        answer = self.answerer.respond(octets, sender.address[:2])
+        if isinstance(answer, bytes):
+            return answer
+        if answer is None:
+            self._counters.silent.value += 1
+        else:
+            self._pending.add(answer)
+            answer.add_done_callback(partial(self._finish, sender))
+        return None
+
+    def _complain(self, error: Exception) -> None:
+        context = {"message": f"a query over UDP to {self.listener.address} has no answer", "exception": error}
+        asyncio.get_running_loop().call_exception_handler(context)
 
     def _send(self, first: int, answers: list[bytes]) -> None:
         """Answer the datagrams from the one at place *first* on."""
         if answers:
             self._counters.unsent.value += self._packets.send(first, answers)
-
-    def _hold(self, answer: asyncio.Task[bytes] | None, sender: Sender) -> None:
-        """Send an answer that is not there yet when it is, or count that there is to be none."""
-        if answer is None:
-            self._counters.silent.value += 1
-            return
-        self._pending.add(answer)
-        answer.add_done_callback(partial(self._finish, sender))
 
     def _finish(self, sender: Sender, answer: asyncio.Task[bytes]) -> None:
         self._pending.discard(answer)

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, Literal
 
-from svcdns.net.packets import BATCH, LARGEST_QUERY, Sender, ask_for_address
+from svcdns.net.packets import BATCH, LARGEST_QUERY, Sender, control_size
 
 _WITHOUT_WAITING = int(socket.MSG_DONTWAIT)  # an enumeration's member costs more to hand over
 _LARGEST_ANSWER = 65535
@@ -24,10 +24,11 @@ _ALIGNED = 64
 
 _IPV4_CLIENT = struct.Struct("!2xH4s8x")  # sockaddr_in: port, address
 _IPV6_CLIENT = struct.Struct("!2xHI16s4s")  # sockaddr_in6: port, flow, address, interface in the machine's order
-_CONTROL = struct.Struct("@Nii")  # cmsghdr: size, level, type; then what packets._IPV4_INFO or _IPV6_INFO says
+_CONTROL = struct.Struct("@Nii")  # cmsghdr: size, level, type; then in_pktinfo or in6_pktinfo
 _LINK_LOCAL, _LINK_LOCAL_MASK = (int.from_bytes(octets, sys.byteorder) for octets in (b"\xfe\x80", b"\xff\xc0"))
-_Code = Literal["H", "I", "P"]  # numbers of 2 and 4 octets, and as large as a pointer
 _NO_INTERFACES = memoryview(bytes(4 * BATCH)).cast("I")
+
+_Code = Literal["H", "I", "P"]  # numbers of 2 and of 4 octets, and as large as a pointer
 
 
 class Mmsg:
@@ -44,7 +45,7 @@ class Mmsg:
         self._fileno = bound.fileno  # not the number, which may be another file's after a close
         self._ipv4 = bound.family == socket.AF_INET
         self._clients = _Buffers(_IPV4_CLIENT.size if self._ipv4 else _IPV6_CLIENT.size)
-        self._controls = _Buffers(ask_for_address(bound))
+        self._controls = _Buffers(control_size(bound))
         self._addresses = self._controls.view("H", _CONTROL.size)
         self._interfaces = self._controls.view("I", _CONTROL.size + (0 if self._ipv4 else 16))
         self._queries = _Messages(_Buffers(LARGEST_QUERY), self._clients, self._controls)
@@ -52,8 +53,9 @@ class Mmsg:
 
     @staticmethod
     def works(bound: socket.socket) -> bool:
-        """Tell whether the system has both calls. Even where it has, a sandbox may refuse them."""
-        return _recvmmsg(bound.fileno(), None, 0, 0, None) == 0 == _sendmmsg(bound.fileno(), None, 0, 0)
+        """Tell whether this is Linux, and lets us: a sandbox may refuse any call."""
+        file = bound.fileno()
+        return sys.platform == "linux" and _recvmmsg(file, None, 0, 0, None) == 0 and _sendmmsg(file, None, 0, 0) == 0
 
     def receive(self) -> Sequence[bytes]:
         """See `packets.Packets`."""
@@ -63,6 +65,7 @@ class Mmsg:
             return ()
         if self._controls.size:
             self._leave_interface_to_routing(count)
+            self._answers.control_sizes[:count] = queries.control_sizes[:count]
         sizes = queries.received[:count].tolist()
         queries.reset(count)
         octets, places = queries.buffers.octets, queries.buffers.places
@@ -79,8 +82,9 @@ class Mmsg:
 
     def sender(self, place: int) -> Sender:
         """See `packets.Packets`."""
-        client, told, control = self._clients[place], self._controls[place], []
-        if told:
+        client, told = self._clients[place], self._controls[place]
+        control = []
+        if self._answers.control_sizes[place]:
             size, level, kind = _CONTROL.unpack_from(told)
             control.append((level, kind, told[_CONTROL.size : size]))
         if self._ipv4:
@@ -184,6 +188,7 @@ class _Messages:
         buffers: See above.
         address: Where the first message lies in memory; the others follow.
         received: How many octets of each came.
+        control_sizes: How many octets its control message has.
         sizes: How many octets of each buffer are sent, or may be read into it.
     """
 
@@ -199,12 +204,15 @@ class _Messages:
         )
         self.address = ctypes.addressof(self._messages)
         self.received = _stride(self._messages, "I", _Message.size.offset, _MESSAGE_SIZE)
+        self.control_sizes = _stride(
+            self._messages, "P", _Message.header.offset + _Header.control_size.offset, _MESSAGE_SIZE
+        )
         self.sizes = _stride(vectors, "P", _Vector.size.offset, each)
         self._octets = memoryview(self._messages).cast("B")
         self._fresh = bytes(self._octets)
 
     def reset(self, count: int) -> None:
-        """Say again how large addresses and control messages may be, where the system wrote how large they were."""
+        """Say again how large addresses and control messages may be, where the system says how large they were."""
         size = count * _MESSAGE_SIZE
         self._octets[:size] = self._fresh[:size]
 

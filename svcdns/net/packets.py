@@ -5,7 +5,6 @@ Source: ip(7) and ipv6(7) on packet information; RFC 2181 section 4.
 
 import socket
 import struct
-import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import NamedTuple, Protocol
@@ -17,9 +16,6 @@ BATCH = 64
 
 LARGEST_QUERY = 4096
 """What is longer is cut, in octets."""
-
-IP_PKTINFO = 26 if sys.platform == "darwin" else 8
-"""The constant of `socket`, which Python has from 3.12 only."""
 
 _IPV4_INFO = struct.Struct("=I4s4s")  # in_pktinfo: interface, local address, address in the header
 _IPV6_INFO = struct.Struct("=16sI")  # in6_pktinfo: address, interface
@@ -61,19 +57,11 @@ class Packets(Protocol):
         """
 
 
-def ask_for_address(bound: socket.socket) -> int:
-    """Have the kernel tell of each datagram where it was sent to, if the socket takes those to any address.
-
-    Returns:
-        Octets of the control message that tells it; 0 if there is none.
-    """
+def control_size(bound: socket.socket) -> int:
+    """Return how many octets the control message takes that tells which address was asked; 0 if there is but one."""
     if not is_any(bound.getsockname()[0]):
         return 0
-    if bound.family == socket.AF_INET:
-        bound.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)
-        return socket.CMSG_SPACE(_IPV4_INFO.size)
-    bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
-    return socket.CMSG_SPACE(_IPV6_INFO.size)
+    return socket.CMSG_SPACE((_IPV4_INFO if bound.family == socket.AF_INET else _IPV6_INFO).size)
 
 
 class OneByOne:
@@ -85,7 +73,7 @@ class OneByOne:
 
     def __init__(self, bound: socket.socket) -> None:
         self._socket = bound
-        self._control_size = ask_for_address(bound)
+        self._control_size = control_size(bound)
         self._senders: list[Sender] = []
 
     def receive(self) -> Sequence[bytes]:

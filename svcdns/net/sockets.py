@@ -3,6 +3,7 @@
 import asyncio
 import resource
 import socket
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -40,6 +41,11 @@ class Answerer(Protocol):
 MakeAnswerer = Callable[[Listener], Answerer]
 """Makes what answers the messages of a listener."""
 
+_IP_PKTINFO = 26 if sys.platform == "darwin" else 8  # socket.IP_PKTINFO, which Python has from 3.12 only
+_TELLS_ADDRESS = {
+    socket.AF_INET: (socket.IPPROTO_IP, _IP_PKTINFO),
+    socket.AF_INET6: (socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO),
+}
 _BACKLOG = 4096
 _MANY_FILES = 10_240  # macOS's OPEN_MAX, which bounds the soft limit where the hard one says "infinity"
 
@@ -113,7 +119,8 @@ def sharing(sockets: Iterable[socket.socket]) -> Iterator[None]:
 def bind(address: str, port: int, kind: socket.SocketKind, *, shared: bool = False) -> socket.socket:
     """Open a socket on an IP address; port 0 asks the kernel for one.
 
-    TCP sockets take a port whose last connections still linger; a port in use is an error for both.
+    TCP sockets take a port whose last connections still linger; a port in use is an error for both. A UDP socket for
+    any address is told with each datagram which one was asked.
 
     Args:
         address: The address.
@@ -132,6 +139,8 @@ def bind(address: str, port: int, kind: socket.SocketKind, *, shared: bool = Fal
             opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         if kind is socket.SOCK_STREAM:
             opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        elif is_any(address):
+            opened.setsockopt(*_TELLS_ADDRESS[family], 1)  # before it is bound, or some come that it is not told of
         share([opened], shared=shared)
         opened.bind((address, port))
         if kind is socket.SOCK_STREAM:

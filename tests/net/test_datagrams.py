@@ -3,15 +3,16 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, closing
+from contextlib import ExitStack, asynccontextmanager, closing, suppress
 
 import pytest
 
 from svcdns.chain import Handler
 from svcdns.dns.message import Query, Response
 from svcdns.metrics import Metrics
-from svcdns.net.datagrams import Datagrams
-from svcdns.net.packets import BATCH
+from svcdns.net.datagrams import Datagrams, best_packets
+from svcdns.net.mmsg import Mmsg
+from svcdns.net.packets import BATCH, OneByOne, Packets
 from svcdns.net.sockets import Answer, Counters, bind
 from tests import octets
 from tests.frontend import PATIENCE, Answers, frontend
@@ -135,10 +136,13 @@ async def test_a_client_that_went_away_is_no_obstacle() -> None:
 
 
 @asynccontextmanager
-async def listening(give: Give, address: str) -> AsyncIterator[tuple[Datagrams, Counters, socket.socket]]:
+async def listening(
+    give: Give, address: str, packets_of: Callable[[socket.socket], Packets] = best_packets
+) -> AsyncIterator[tuple[Datagrams, Counters, socket.socket]]:
     """Answer with *give* at *address*; yield the listener, neither started nor stopped, counters, a client."""
     counters = Counters.of(Metrics())
-    datagrams = Datagrams(bind(address, 0, socket.SOCK_DGRAM), "dns://:53", lambda _: Answers(give), counters)
+    bound = bind(address, 0, socket.SOCK_DGRAM)
+    datagrams = Datagrams(bound, "dns://:53", lambda _: Answers(give), counters, packets_of)
     with closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as client:
         client.setblocking(False)  # noqa: FBT003 - its only argument
         client.connect(("127.0.0.1", datagrams.listener.port))
@@ -250,6 +254,60 @@ async def test_a_listener_says_where_it_is(address: str, family: int, shown: str
     async with frontend(at_once, address=address) as server:
         listener = server.datagrams.listener
         assert listener == ("dns://:53", "udp", family, shown, server.port)
+
+
+@pytest.mark.parametrize("packets_of", [OneByOne, Mmsg])
+@BIND_TO
+async def test_each_of_a_batch_gets_its_own_answer_or_none(
+    packets_of: Callable[[socket.socket], Packets], address: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Answers at once, later and never, in any order, and one query that nobody can answer."""
+    held: list[asyncio.Task[bytes]] = []
+
+    def answer(message: bytes) -> Answer:
+        kind, name = message[:1], message[1:]
+        if kind == b"f":
+            raise ZeroDivisionError
+        if kind == b"h":
+            held.append(asyncio.ensure_future(asyncio.sleep(0, name)))
+            return held[-1]
+        return name if kind == b"g" else None
+
+    order = 4 * "ghgshhggfgsfhggg"  # give, hold, say nothing, fail
+    async with listening(answer, address, packets_of) as (datagrams, counters, _):
+        with ExitStack() as stack:
+            clients = [
+                stack.enter_context(closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))) for _ in range(BATCH)
+            ]
+            for number, (client, kind) in enumerate(zip(clients, order, strict=True)):
+                client.setblocking(False)  # noqa: FBT003 - its only argument
+                client.connect(("127.0.0.1", datagrams.listener.port))
+                client.send(f"{kind}{number}".encode())
+            await datagrams.stop(PATIENCE)
+            for number, (client, kind) in enumerate(zip(clients, order, strict=True)):
+                if kind in "gh":
+                    assert await receive(client) == str(number).encode()
+                with pytest.raises(BlockingIOError):
+                    client.recv(512)
+        assert (counters.silent.value, counters.unsent.value, len(held)) == (8, 0, 16)
+    assert caplog.text.count("has no answer") == 8
+
+
+async def test_what_is_made_is_sent_before_much_more_is_made() -> None:
+    come: list[int] = []
+
+    def count(message: bytes) -> bytes:
+        with suppress(BlockingIOError):
+            while client.recv(512):
+                come[-1] += 1
+        come.append(come[-1] if come else 0)
+        return message
+
+    async with listening(count, "127.0.0.1") as (datagrams, _, client):
+        for _ in range(BATCH):
+            client.send(b"question")
+        await datagrams.stop(PATIENCE)
+    assert all(made - sent <= 8 for made, sent in enumerate(come))
 
 
 async def test_silence_is_counted() -> None:

@@ -1,6 +1,5 @@
 """Both ways to read and answer datagrams, over real sockets: they must do the same."""
 
-import os
 import select
 import socket
 from collections.abc import Callable, Iterator
@@ -12,6 +11,8 @@ from svcdns.net.mmsg import Mmsg
 from svcdns.net.packets import BATCH, OneByOne, Packets
 from svcdns.net.sockets import bind
 from tests.frontend import PATIENCE
+
+IP_PKTINFO = 8  # Linux's; Python has it from 3.12 only
 
 Open = Callable[[socket.socket], Packets]
 
@@ -43,9 +44,11 @@ def clients(address: str, count: int = 1) -> Iterator[list[socket.socket]]:
     for each in opened:
         each.settimeout(PATIENCE)
         each.bind(("::1" if ":" in address else "127.0.0.1", 0))
-    yield opened
-    for each in opened:
-        each.close()
+    try:
+        yield opened
+    finally:
+        for each in opened:
+            each.close()
 
 
 def wait_for(bound: socket.socket) -> None:
@@ -133,18 +136,56 @@ def test_answers_that_the_network_refuses_are_counted_and_the_others_sent(open_p
 
 
 @BOTH
-def test_a_closed_socket_gives_nothing_and_refuses_all(open_packets: Open) -> None:
+def test_a_closed_socket_gives_nothing_and_refuses_all_though_another_has_its_number(open_packets: Open) -> None:
     with served(open_packets, "127.0.0.1") as (packets, server, port), clients("127.0.0.1") as (client,):
         client.sendto(b"question", ("127.0.0.1", port))
         wait_for(server)
         assert packets.receive() == [b"question"]
         number = server.fileno()
         server.close()
-        read, write = os.pipe()
-        try:
-            assert number in (read, write)  # whoever remembers the number would use a pipe now
+        with closing(bind("127.0.0.1", 0, socket.SOCK_DGRAM)) as other:
+            assert other.fileno() == number
+            client.sendto(b"for another", other.getsockname())
+            wait_for(other)
             assert packets.send(0, [b"answer"]) == 1
             assert list(packets.receive()) == []
-        finally:
-            os.close(read)
-            os.close(write)
+            assert other.recv(512) == b"for another"
+
+
+@ADDRESSES
+def test_both_say_the_same_of_who_sent_a_datagram(bound: str, asked: str) -> None:
+    told: list[list[object]] = []
+    with clients(asked) as (client,):
+        for open_packets in (OneByOne, Mmsg):
+            with served(open_packets, bound) as (packets, server, port):
+                client.sendto(b"question", (asked, port))
+                wait_for(server)
+                packets.receive()
+                address, control = packets.sender(0)
+                told.append([address, [(level, kind, data[:8]) for level, kind, data in control]])
+    assert told[0] == told[1]
+
+
+@BOTH
+@pytest.mark.parametrize(("bound", "asked", "place"), [("0.0.0.0", "127.0.0.1", 0), ("::", "::1", 16)])
+def test_the_way_back_is_left_to_routing(open_packets: Open, bound: str, asked: str, place: int) -> None:
+    with served(open_packets, bound) as (packets, server, port), clients(asked) as (client,):
+        client.sendto(b"question", (asked, port))
+        wait_for(server)
+        packets.receive()
+        ((_, _, info),) = packets.sender(0).control
+        assert info[place : place + 4] == bytes(4)
+
+
+@BOTH
+def test_what_names_no_address_asked_is_answered_without_one(open_packets: Open) -> None:
+    """The kernel is told to say nothing any more, after places had other addresses in them."""
+    with served(open_packets, "0.0.0.0") as (packets, server, port), clients("127.0.0.1") as (client,):
+        for asked, told in (("127.3.2.1", 1), ("127.0.0.1", 0)):
+            server.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, told)
+            client.sendto(b"question", (asked, port))
+            wait_for(server)
+            packets.receive()
+            assert len(packets.sender(0).control) == told
+            assert packets.send(0, [b"answer"]) == 0
+            assert client.recvfrom(512) == (b"answer", (asked, port))
