@@ -10,8 +10,8 @@ from svcdns.dns.records import RRset, weigh
 from svcdns.dns.zone import Node
 from svcdns.kube.objects import Key
 
-_ENTRY_OCTETS = 1500
-_ABSENT_OCTETS = 700
+_ENTRY_OCTETS = 1600
+_ABSENT_OCTETS = 1000
 _ANSWER_OCTETS = 300
 
 
@@ -40,7 +40,7 @@ class Entry:
         answers: The answers made of the node, by type.
         denial: What other types are answered, where a zone's version is the one of its lease.
         key: The Service that all this depends on, once the entry is kept.
-        lease: How long it holds good.
+        lease: How long all this holds good.
         octets: About how much memory it takes.
     """
 
@@ -51,7 +51,7 @@ class Entry:
         self.zone = zone
         self.answers: dict[int, Response | Chase] = {}
         self.denial: tuple[Lease, Response] | None = None
-        self.key: Key = ("", "")
+        self.key: Key
         self.lease = Lease(ENDED)
         self.octets = _ABSENT_OCTETS if node is None else _ENTRY_OCTETS
 

@@ -31,7 +31,7 @@ MAX_LINKS = 8
 PRESENT_OCTETS = 6 * 2**20
 """About how much memory is there for what stands at names: enough for two or three thousand."""
 
-ABSENT_OCTETS = 2 * 2**20
+ABSENT_OCTETS = 3 * 2**20
 """About how much is there for names that do not exist: search lists ask for the same ones again and again."""
 
 PRESENT_LEASES = 2**16
