@@ -33,6 +33,8 @@ from svcdns.kube.objects import EndpointSlice, Kind, Namespace, Port, Service, p
 from svcdns.metrics import Metrics
 from svcdns.net.connections import Connections, Limits
 from svcdns.net.datagrams import Datagrams
+from svcdns.net.mmsg import Mmsg
+from svcdns.net.packets import BATCH
 from svcdns.net.sockets import Answerer, Counters, MakeAnswerer, bind
 from svcdns.net.streams import Streams
 from svcdns.plugins.kubernetes import Kubernetes
@@ -48,7 +50,7 @@ CLIENT = ("127.0.0.1", 4242)
 RATE = 20_000
 CONNECTIONS = 8
 BLOCKS = 9
-BATCH = 64
+EXCHANGES = 1000
 
 
 def make_cluster() -> Cluster:
@@ -136,7 +138,10 @@ def stages() -> Iterator[tuple[str, float]]:
 
     known.begin()
     yield "loop's turn", asyncio.run(turns())
-    yield from exchange(asked[0])
+    for title, together in ((f"of {BATCH}", BATCH), ("alone", 1)):
+        receive, send = exchange(asked[0], together)
+        yield f"receive, {title}", receive
+        yield f"send, {title}", send
     yield "begin and end of a batch", cost(batch, asked)
     yield "look-up: the same octets", cost(answer, asked)
     yield "look-up: another letter case", cost(answer, asked, with_letter_case)
@@ -191,35 +196,25 @@ async def turns() -> float:
     return used / count * 1e6
 
 
-def exchange(message: bytes) -> Iterator[tuple[str, float]]:
-    """Yield what it takes to receive and to send a datagram, and to find that none is there."""
+def exchange(message: bytes, together: int) -> tuple[float, float]:
+    """Return what it takes to receive a datagram and to send one, where so many are at once."""
     received: list[float] = []
     sent: list[float] = []
-    nothing: list[float] = []
     with bind("127.0.0.1", 0, socket.SOCK_DGRAM) as ours, bind("127.0.0.1", 0, socket.SOCK_DGRAM) as theirs:
-        for _ in range(100):
-            for _ in range(BATCH):
+        packets = Mmsg(ours)
+        for _ in range(EXCHANGES):
+            for _ in range(together):
                 theirs.sendto(message, ours.getsockname())
-            clocks = [time.process_time_ns()]
-            for _ in range(BATCH):
-                octets_, client = ours.recvfrom(4096)
-            clocks.append(time.process_time_ns())
-            for _ in range(BATCH):
-                ours.sendto(octets_, client)
-            clocks.append(time.process_time_ns())
-            for _ in range(BATCH):
-                try:
-                    ours.recvfrom(4096)
-                except OSError:
-                    continue
-            clocks.append(time.process_time_ns())
-            for _ in range(BATCH):
-                theirs.recvfrom(4096)
-            for kept, begun, ended in zip((received, sent, nothing), clocks, clocks[1:], strict=False):
-                kept.append((ended - begun) / BATCH / 1000)
-    yield "receive", min(received)
-    yield "send", min(sent)
-    yield "receive, where nothing is", min(nothing)
+            begun = time.process_time_ns()
+            queries = packets.receive()
+            between = time.process_time_ns()
+            packets.send(0, queries)
+            ended = time.process_time_ns()
+            received.append((between - begun) / together / 1000)
+            sent.append((ended - between) / together / 1000)
+            for _ in range(together):
+                theirs.recv(4096)
+    return min(received), min(sent)
 
 
 # --- whole listeners -------------------------------------------------------------------------------------------------
