@@ -18,7 +18,7 @@ from svcdns.kube.api.reflector import FIRST_PAGES, ListRequest, Recovery, Reflec
 from svcdns.kube.api.skips import Skips
 from svcdns.kube.cluster import Cluster
 from svcdns.kube.decode import Page, event_from_json, is_whole, page_from_json, stamps_from_json
-from svcdns.kube.objects import EndpointSlice, Key, Kind, Object
+from svcdns.kube.objects import EndpointSlice, Kind, Object
 from svcdns.kube.structs import Retained
 
 if TYPE_CHECKING:
@@ -197,18 +197,17 @@ class Follower:
     async def _compare(self) -> None:
         """Compare what is here with a list of metadata."""
         self._reflector.audit.begin()
-        versions: dict[Key, str] = {}
         at, more = "", ""
         while True:
             try:
                 page = stamps_from_json(await self._fetch(ListRequest(FIRST_PAGES, more), METADATA))
             except msgspec.MsgspecError as error:
                 raise ClusterError(f"a page is no list: {error}") from error
-            versions |= page.versions
+            self._reflector.take_stamps(page.versions)
             at, more = at or page.version, page.more
             if not more:
                 break
-        for _ in self._reflector.compare(versions, at):
+        for _ in self._reflector.compare(at):
             await asyncio.sleep(0)
 
     async def _fetch(self, request: ListRequest, accept: str) -> bytes:

@@ -219,9 +219,13 @@ class Reflector:
             self._begin_again("stuck")
         return Recovery(max(pause, SHORTEST_WATCH - lasted) if lasted > 0 else pause)
 
-    def compare(self, versions: Mapping[Key, str], at: str) -> Iterator[None]:
-        """Compare what is here with the versions of a list, at its version *at*; yields for others to have a turn."""
-        return self.audit.compare(versions, at, self._cluster.store(self.kind), self._retained)
+    def take_stamps(self, versions: Mapping[Key, str]) -> None:
+        """Take in a page of the list that what is here is to be compared with."""
+        self.audit.take(versions, self._cluster.store(self.kind))
+
+    def compare(self, at: str) -> Iterator[None]:
+        """Compare what is here with that list, of version *at*; yields for others to have a turn."""
+        return self.audit.compare(at, self._cluster.store(self.kind), self._retained)
 
     def _understand(self, status: Status) -> ClusterError:
         """Return what a failure that came as an event means."""

@@ -452,7 +452,9 @@ def test_a_kind_that_does_not_exist_is_asked_for_ever_more_rarely() -> None:
 
 
 def compare(world: World, at: int, **versions: int) -> None:
-    list(world.reflector.compare({("default", name): str(version) for name, version in versions.items()}, str(at)))
+    for name, version in versions.items():
+        world.reflector.take_stamps({("default", name): str(version)})
+    list(world.reflector.compare(str(at)))
 
 
 @pytest.mark.parametrize("versions", [{}, {"web": 3, "db": 25}, {"web": 26}])

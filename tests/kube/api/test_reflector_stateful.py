@@ -293,7 +293,9 @@ class ReflectorMachine(RuleBasedStateMachine):
     def end_audit(self, kind: Kind) -> None:
         kept = self.kept[kind]
         if kept.audited is not None:
-            list(kept.reflector.compare(*kept.audited))
+            versions, at = kept.audited
+            kept.reflector.take_stamps(versions)
+            list(kept.reflector.compare(at))
             kept.audited = None
 
     @rule(seed=st.integers(0, 2**32))
