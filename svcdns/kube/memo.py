@@ -11,7 +11,7 @@ from svcdns.dns.zone import Node
 from svcdns.kube.objects import Key
 
 _ENTRY_OCTETS = 1600
-_ABSENT_OCTETS = 1000
+_ABSENT_OCTETS = 700
 _ANSWER_OCTETS = 300
 
 
@@ -38,19 +38,17 @@ class Entry:
         node: See above.
         zone: See above.
         answers: The answers made of the node, by type.
-        denial: What other types are answered, where a zone's version is the one of its lease.
         key: The Service that all this depends on, once the entry is kept.
         lease: How long all this holds good.
         octets: About how much memory it takes.
     """
 
-    __slots__ = ("answers", "denial", "key", "lease", "node", "octets", "zone")
+    __slots__ = ("answers", "key", "lease", "node", "octets", "zone")
 
     def __init__(self, node: Node | None, zone: Name) -> None:
         self.node = node
         self.zone = zone
         self.answers: dict[int, Response | Chase] = {}
-        self.denial: tuple[Lease, Response] | None = None
         self.key: Key
         self.lease = Lease(ENDED)
         self.octets = _ABSENT_OCTETS if node is None else _ENTRY_OCTETS

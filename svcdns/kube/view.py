@@ -31,7 +31,7 @@ MAX_LINKS = 8
 PRESENT_OCTETS = 6 * 2**20
 """About how much memory is there for what stands at names: enough for two or three thousand."""
 
-ABSENT_OCTETS = 3 * 2**20
+ABSENT_OCTETS = 2 * 2**20
 """About how much is there for names that do not exist: search lists ask for the same ones again and again."""
 
 PRESENT_LEASES = 2**16
@@ -142,11 +142,11 @@ class View:
         return answer
 
     def _lend(self, denial: Response, entry: Entry) -> Response:
-        """Let a denial be renewed as long as what *entry* says holds good."""
-        if entry.denial is None or entry.denial[0] is not self._lease:
-            renew = partial(self._renew, entry.lease, entry.zone, denial.rcode)
-            entry.denial = self._lease, denial.repeatable(Repeat(self._lease, renew))
-        return entry.denial[1]
+        """Let a denial be renewed as long as what *entry* says holds good.
+
+        It is not kept with the entry, where the SOA of each version that was ever asked for would stay with it.
+        """
+        return denial.repeatable(Repeat(self._lease, partial(self._renew, entry.lease, entry.zone, denial.rcode)))
 
     def _renew(self, lease: Lease, apex: Name, rcode: int) -> Response | None:
         """Return the denial of the zone's current version with this response code, while *lease* lasts.

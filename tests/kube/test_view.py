@@ -1,10 +1,12 @@
+import gc
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from svcdns.dns.message import Response
 from svcdns.dns.name import Name, from_text
-from svcdns.dns.records import Rtype
+from svcdns.dns.records import RRset, Rtype
 from svcdns.kube import reverse
 from svcdns.kube.cluster import Cluster, new_store
 from svcdns.kube.directory import Options, Pods
@@ -722,7 +724,7 @@ def test_octets_beyond_ascii_are_names_like_any_other() -> None:
 
 def test_an_answer_is_made_once() -> None:
     view = make_view()
-    for question in ("web.default.svc", "db.default.svc", "foo", "alias.default.svc"):
+    for question in ("web.default.svc", "db.default.svc", "alias.default.svc"):
         assert view.find(name_of(question), Rtype.A) is view.find(name_of(question), Rtype.A)
 
 
@@ -755,6 +757,20 @@ def test_negative_answers_carry_the_serial_of_the_last_change() -> None:
         assert isinstance(found, Response)
         assert found.authority[0].rdatas[0][-20:-16] == cluster.serial.to_bytes(4)
     assert cluster.serial == SERIAL + len(Kind) + 1
+
+
+def test_nothing_is_left_of_what_was_denied_before_a_change() -> None:
+    cluster = make_cluster()
+    view = make_view(cluster)
+    first = cluster.serial
+    for number in range(20):
+        for name, rtype in ((f"x{number}.default.svc", Rtype.A), ("web.default.svc", Rtype.TXT), ("foo", Rtype.A)):
+            view.find(name_of(name), rtype)
+        cluster.put(Kind.SERVICE, cluster_ip(f"new{number}", bytes((10, 1, 0, number))))
+    gc.collect()
+    rrsets = [each for each in gc.get_objects() if isinstance(each, RRset) and each.rtype == Rtype.SOA]
+    serials = [int.from_bytes(each.rdatas[0][-20:-16]) for each in rrsets]
+    assert sum(first < serial <= cluster.serial for serial in serials) <= 2  # the SOA, and as a denial has it
 
 
 def test_what_is_forgotten_for_want_of_room_is_found_again(monkeypatch: pytest.MonkeyPatch) -> None:
