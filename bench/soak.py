@@ -6,8 +6,9 @@ Under kubeadm's Corefile. Of the queries half are dnsperf's plain ones over UDP,
 tenth its forwarded ones, which the cache has; the rest is `bench.mix`. Lives are of Services, and begin in each second:
 each is created with an endpoint, changed, and deleted, and each of these must be in the answers within ten seconds.
 Every five seconds memory is read and metrics are asked for. The slope is that of a straight line through PSS, the first
-five minutes (of a short run: half of it) left out. Caches have to be full by then: so 120,000 names are asked for once,
-half of them forwarded, before all else. MB are 1,000,000 octets.
+five minutes (of a short run: half of it) left out. What is kept because it was asked for has to be there by then: so
+120,000 names are asked for once, half of them forwarded, and then all others as fast as it goes, before all else. MB
+are 1,000,000 octets.
 """
 
 import argparse
@@ -43,6 +44,7 @@ _PAUSE = 5.0
 _SHOWN_EACH = 6
 _LATE = 10.0
 _FILL = 60_000
+_FILL_SECONDS = 10.0
 _FILL_ZONES = ("example", "default.svc.cluster.local")
 _MB = 1_000_000
 _TASKS = re.compile(r"^(\w*(?:tasks|goroutines)\w*)(?:\{.*\})? ([\d.e+]+)$", re.MULTILINE)
@@ -173,11 +175,13 @@ async def watch(server: Server, metrics: int, seconds: float, asker: Asker) -> l
     return samples
 
 
-def fill(server: Server, folder: Path, rate: float) -> None:
-    """Ask for many names once."""
+def fill(server: Server, cluster: Seeded, rate: float) -> None:
+    """Ask for many names once, then for all others again and again: some answers have many orders, kept one by one."""
     asked = (f"fill-{number}.{zone}" for number in range(_FILL) for zone in _FILL_ZONES)
-    questions = write_questions(folder / "fill", ((name, "A") for name in asked))
+    questions = write_questions(cluster.folder / "fill", ((name, "A") for name in asked))
     press(server, questions, 20 * _FILL / rate, "-n", "1", "-Q", str(int(5 * rate)), "-q", "16")
+    for transport in ("udp", "tcp"):
+        press(server, cluster.load, _FILL_SECONDS, "-m", transport)
 
 
 async def soak(server: Server, metrics: int, cluster: Seeded, options: argparse.Namespace) -> Soaked:
@@ -220,7 +224,7 @@ async def run(arguments: Sequence[str] | None = None) -> Report:
             with serving(command, ports["port"], folder) as server:
                 server.wait_for(first_name(cluster))
                 say("filling caches")
-                await asyncio.to_thread(fill, server, folder, options.rate)
+                await asyncio.to_thread(fill, server, cluster, options.rate)
                 say(f"{options.rate:,.0f} queries a second for {options.minutes:g} minutes")
                 soaked = await soak(server, ports["metrics"], cluster, options)
         return describe(soaked._replace(errors=read_errors(folder / "log")))
