@@ -155,7 +155,7 @@ class App:
         """Read the Corefile, open every socket and begin to serve.
 
         Raises:
-            ConfigError: The Corefile cannot be used, or asks for an address that cannot be had.
+            SvcdnsError: The Corefile cannot be read or used, or asks for an address that cannot be had.
         """
         assembly = assemble(self._read(), self._lent, {}, self._settings.port)
         await self._open(assembly)
@@ -184,7 +184,7 @@ class App:
         try:
             text = self._read_standard_input() if path == STANDARD_INPUT else Path(path).read_text(encoding="utf-8")
         except OSError as error:
-            raise ConfigError(path, 1, f"the Corefile cannot be read: {error.strerror}") from error
+            raise SvcdnsError(f"{path}: the Corefile cannot be read: {error.strerror}") from error
         except UnicodeDecodeError as error:
             raise ConfigError(path, 1, f"the Corefile is not UTF-8 at octet {error.start}") from error
         self._warnings.clear()

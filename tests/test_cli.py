@@ -157,7 +157,8 @@ def test_flags_and_files_that_cannot_be_used_end_the_start(arguments: list[str],
 
 
 def test_a_missing_corefile_is_named() -> None:
-    assert "/no/such/Corefile" in run("-conf", "/no/such/Corefile").stderr
+    told = "/no/such/Corefile: the Corefile cannot be read: No such file or directory\n"
+    assert run("-conf", "/no/such/Corefile").stderr == told
 
 
 def test_an_unknown_directive_names_file_line_and_the_nearest_word(tmp_path: Path) -> None:
