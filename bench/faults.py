@@ -28,7 +28,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from bench.far import far
-from svcdns.cli import tune_collector
+from svcdns import memory
 from svcdns.kube.api.config import Pace
 from svcdns.kube.objects import Kind
 from tests.kube.api.fake_api import FakeApi, refuse_with, reset_at_once, say_nothing, service, well
@@ -131,7 +131,7 @@ async def watch_loop(turns: list[float]) -> None:
 
 async def holds(options: argparse.Namespace) -> list[Row]:
     """Measure how long the loop was held up while a large cluster is read, changed, and read again."""
-    tune_collector()
+    memory.tune()
     turns: list[float] = []
     rows: list[Row] = []
 

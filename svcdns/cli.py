@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 
-from svcdns import __version__, logs
+from svcdns import __version__, logs, memory
 from svcdns.app import App, Settings, handle_signals
 from svcdns.corefile.values import parse_integer, parse_port
 from svcdns.errors import SvcdnsError
@@ -21,7 +21,6 @@ from svcdns.plugins.multisocket import MOST
 from svcdns.processors import count_processors
 
 _SIGNAL_BASE = 128
-_GC_THRESHOLDS = (5000, 100, 100)  # a query leaves no cycles behind, and a pass over 20,000 objects takes 10 ms
 
 _PURPOSE = "Answers DNS queries from the Services of Kubernetes."
 _TEXT = "text"
@@ -58,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("\n".join(sorted(DIRECTIVES)))
         return 0
     signal.signal(signal.SIGTERM, _give_up)
-    tune_collector()
+    memory.tune()
     writer = logs.start()
     try:
         settings = _read_settings(flags)
@@ -80,11 +79,6 @@ def _write_pid(path: Path) -> None:
         path.write_text(f"{os.getpid()}\n", encoding="ascii")
     except OSError as error:
         raise SvcdnsError(f"-pidfile: '{path}' cannot be written: {error.strerror}") from error
-
-
-def tune_collector() -> None:
-    """Have the collector of cycles run seldom."""
-    gc.set_threshold(*_GC_THRESHOLDS)
 
 
 def describe() -> str:

@@ -1,0 +1,25 @@
+"""Memory, as the system sees it."""
+
+import subprocess
+import sys
+
+PROGRAM = """
+import re
+from pathlib import Path
+from svcdns.memory import tune
+
+def heap():
+    begin, end = re.search(r"^(\\w+)-(\\w+) .*\\[heap\\]$", Path("/proc/self/maps").read_text(), re.MULTILINE).groups()
+    return int(end, 16) - int(begin, 16)
+
+tune()
+bytearray(16 * 2**20)
+before = heap()
+kept = bytearray(8 * 2**20)
+print(heap() - before)
+"""
+
+
+def test_what_is_large_is_not_taken_from_the_heap_though_as_much_was_freed_before() -> None:
+    done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 2**20
