@@ -286,6 +286,20 @@ def test_every_order_of_the_addresses_comes_up() -> None:
     assert min(first.values()) > 400
 
 
+def test_two_addresses_take_no_more_than_their_two_orders() -> None:
+    answer = Response(answer=(RRset(NAME, Rtype.A, 5, [bytes(4), bytes([1] * 4)]),), repeat=Repeat(Lease()))
+    responder = serve(chain(set_up("loadbalance", "loadbalance", environment()), Script(answer)))
+    ask(responder, message())
+    tracemalloc.start()
+    try:
+        for _ in range(2000):
+            ask(responder, message())
+        held = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert held < 1000
+
+
 MANY_PORTS = tuple(Port(f"p{number}", "tcp", number) for number in range(1, 101))
 
 
