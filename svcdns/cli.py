@@ -21,6 +21,7 @@ from svcdns.plugins.multisocket import MOST
 from svcdns.processors import count_processors
 
 _SIGNAL_BASE = 128
+_STARTED = 60.0  # seconds after which all lists should have been read
 
 _PURPOSE = "Answers DNS queries from the Services of Kubernetes."
 _TEXT = "text"
@@ -91,6 +92,7 @@ async def _serve(settings: Settings, *, quiet: bool) -> None:
     app = App(settings)
     await app.start()
     gc.freeze()  # what is there now stays, and need not be looked at again
+    asyncio.get_running_loop().call_later(_STARTED, memory.give_back)
     handle_signals(app)
     if not quiet:
         for line in (*app.zones(), *describe().splitlines(), *app.examples()):

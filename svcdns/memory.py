@@ -9,14 +9,19 @@ _LARGE = 128 * 1024
 
 
 def tune() -> None:
-    """Have the collector of cycles run seldom, and what is large go back to the system when it is freed.
+    """Have the collector of cycles run seldom."""
+    gc.set_threshold(*_GC_THRESHOLDS)
 
-    glibc begins so, too, but takes what is as large as anything freed before from its heap from then on. There small
-    objects are soon in between, and the next page of a list finds no room.
+
+def give_back() -> None:
+    """From now on have what is large come from the system, and go back to it when it is freed.
+
+    glibc takes what is as large as anything freed before from its heap, where small objects are soon in between, so
+    that the next page of a list finds no room. As long as the first lists are read, one page after the other, that is
+    the faster way.
 
     Source: mallopt(3), M_MMAP_THRESHOLD.
     """
-    gc.set_threshold(*_GC_THRESHOLDS)
     library = ctypes.CDLL(None)
     if hasattr(library, "mallopt"):
         library.mallopt(_M_MMAP_THRESHOLD, _LARGE)

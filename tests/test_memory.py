@@ -6,14 +6,14 @@ import sys
 PROGRAM = """
 import re
 from pathlib import Path
-from svcdns.memory import tune
+from svcdns.memory import give_back
 
 def heap():
     begin, end = re.search(r"^(\\w+)-(\\w+) .*\\[heap\\]$", Path("/proc/self/maps").read_text(), re.MULTILINE).groups()
     return int(end, 16) - int(begin, 16)
 
-tune()
 bytearray(16 * 2**20)
+give_back()
 before = heap()
 kept = bytearray(8 * 2**20)
 print(heap() - before)
