@@ -148,7 +148,7 @@ def search(transport: str, seconds: float, random: Random) -> tuple[float, Shape
     size = SIZES[transport]
 
     def respond(message: bytes) -> object:
-        return made.respond(message, ("192.0.2.1", 4242))
+        return made.respond(message, lambda: ("192.0.2.1", 4242))
 
     ranked = sorted(((cost(respond, packet(seed, size)), seed) for seed in SEEDS), reverse=True)
     kept = ranked[:4]

@@ -21,7 +21,7 @@ from svcdns.dns.name import ROOT, Name, suffixes
 from svcdns.dns.records import CLASS_IN, Rtype, weigh
 from svcdns.errors import WireError
 from svcdns.net.connections import IDLE
-from svcdns.net.sockets import Answer, Counters
+from svcdns.net.sockets import Answer, Counters, TellClient
 from svcdns.replies import DATAGRAM_OCTETS, ID_SIZE, STREAM_OCTETS, Replies, Reply
 
 MAX_DEPTH = 8
@@ -185,12 +185,12 @@ class Responder:
         """Have all answers counted that were given again."""
         await self._replies.settle()
 
-    def respond(self, octets: bytes, client: tuple[str, int]) -> Answer:
+    def respond(self, octets: bytes, client: TellClient) -> Answer:
         """Answer one message.
 
         Args:
             octets: The message.
-            client: The address and port that sent it.
+            client: Tells who sent it.
         """
         essence = wire.essence(octets)
         answer: Answer = self._replies.recall_alike(octets, essence, self._rewrite)
@@ -201,7 +201,7 @@ class Responder:
             self._slow_seconds += self._clock() - began
         return answer
 
-    def _answer(self, octets: bytes, essence: bytes, client: tuple[str, int]) -> Answer:
+    def _answer(self, octets: bytes, essence: bytes, client: TellClient) -> Answer:
         """Answer a message that is not known."""
         if not wire.answerable(octets):
             return None
@@ -248,7 +248,7 @@ class Responder:
         options = _KEEPALIVE if self._tcp and _asks_for_keepalive(envelope.opt) else b""
         return Exchange(envelope, limit, route is not None and route.recursive, options)
 
-    def _query(self, envelope: wire.Envelope, octets: bytes, client: tuple[str, int], zone: Name) -> Query:
+    def _query(self, envelope: wire.Envelope, octets: bytes, client: TellClient, zone: Name) -> Query:
         """Put together what plugins may know of a query."""
         flags, opt = envelope.flags, envelope.opt
         return Query(
@@ -262,7 +262,7 @@ class Responder:
             wire.MAX_MESSAGE if self._tcp else _payload(envelope),
             len(octets),
             envelope.id,
-            client,
+            client(),
             self._listener,
             zone,
         )

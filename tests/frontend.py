@@ -18,7 +18,7 @@ from svcdns.dns.name import ROOT, Name
 from svcdns.metrics import Metrics
 from svcdns.net.connections import Connections, Limits
 from svcdns.net.datagrams import Datagrams
-from svcdns.net.sockets import Answer, BindError, Counters, bind
+from svcdns.net.sockets import Answer, BindError, Counters, TellClient, bind
 from svcdns.net.streams import Streams
 from svcdns.responder import Responder, Route, Routes, Spawn, Surroundings
 from svcdns.tasks import Tasks
@@ -47,7 +47,7 @@ class Answers:
 
     def recall(self, octets: bytes) -> bytes | None: ...
 
-    def respond(self, octets: bytes, client: tuple[str, int]) -> Answer:
+    def respond(self, octets: bytes, client: TellClient) -> Answer:
         return self._give(octets)
 
     def end(self, count: int) -> None: ...

@@ -67,7 +67,7 @@ def ask(responder: Responder, *messages: bytes) -> list[bytes]:
     responder.begin()
     answers = []
     for message in messages:
-        answer = responder.recall(message) or responder.respond(message, CLIENT)
+        answer = responder.recall(message) or responder.respond(message, lambda: CLIENT)
         assert isinstance(answer, bytes)
         answers.append(answer)
     responder.end(len(messages))

@@ -49,7 +49,7 @@ def routes(**zones: Chain) -> list[Route]:
 def respond(tasks: Tasks, handler: Handler, message: bytes, *, recursive: bool = False) -> Answer:
     """Answer *message* over UDP by one handler for all names."""
     made = make_responder([Route(ROOT, handler, recursive)], UDP, tasks.spawn)
-    return made.respond(message, CLIENT)
+    return made.respond(message, lambda: CLIENT)
 
 
 def flags_of(answer: object) -> int:
@@ -64,8 +64,8 @@ async def test_a_plugin_is_told_all_there_is_to_know_of_a_query(tasks: Tasks) ->
         octets.opt(flags=octets.DO, payload=4000),
         flags=octets.RD | octets.CD | octets.AD,
     )
-    make_responder(routes(cluster_local=chain), UDP).respond(asked, CLIENT)
-    make_responder(routes(cluster_local=chain), TCP).respond(asked, CLIENT)
+    make_responder(routes(cluster_local=chain), UDP).respond(asked, lambda: CLIENT)
+    make_responder(routes(cluster_local=chain), TCP).respond(asked, lambda: CLIENT)
     over_udp = Query(
         name=from_text("web.cluster.local"),
         rtype=28,
@@ -121,7 +121,7 @@ async def test_the_payload_is_never_under_512(tasks: Tasks, extra: tuple[bytes, 
 async def test_the_longest_zone_takes_a_query(tasks: Tasks, name: str, zone: str) -> None:
     chain = Chain()
     made = make_responder(routes(**{".": chain, "cluster.local": chain, "svc.cluster.local": chain}), UDP)
-    made.respond(octets.query(octets.question(name)), CLIENT)
+    made.respond(octets.query(octets.question(name)), lambda: CLIENT)
     assert chain.seen[0].zone == from_text(zone)
 
 
@@ -136,14 +136,16 @@ async def test_the_longest_zone_takes_a_query(tasks: Tasks, name: str, zone: str
 async def test_a_ds_record_of_an_apex_is_asked_of_the_zone_above(tasks: Tasks, name: str, zone: str) -> None:
     chain = Chain()
     made = make_responder(routes(**{".": chain, "cluster.local": chain, "svc.cluster.local": chain}), UDP)
-    made.respond(octets.query(octets.question(name, 43)), CLIENT)
+    made.respond(octets.query(octets.question(name, 43)), lambda: CLIENT)
     assert chain.seen[0].zone == from_text(zone)
 
 
 async def test_octets_that_look_like_a_zone_are_none(tasks: Tasks) -> None:
     chain = Chain()
     one_label = b"\x0fa\x07cluster\x05local\x00"
-    answer = make_responder(routes(cluster_local=chain), UDP).respond(octets.query(octets.question(one_label)), CLIENT)
+    answer = make_responder(routes(cluster_local=chain), UDP).respond(
+        octets.query(octets.question(one_label)), lambda: CLIENT
+    )
     assert flags_of(answer) & 0xF == Rcode.REFUSED
     assert chain.seen == []
 
@@ -153,7 +155,7 @@ async def test_an_answer_that_is_there_comes_at_once_and_makes_no_task(tasks: Ta
         raise AssertionError(work)
 
     made = make_responder([Route(ROOT, Chain(), recursive=False)], UDP, spawn)
-    assert flags_of(made.respond(octets.query(WEB), CLIENT)) == octets.QR | octets.RD
+    assert flags_of(made.respond(octets.query(WEB), lambda: CLIENT)) == octets.QR | octets.RD
 
 
 async def waits(tasks: Tasks, waiting: asyncio.Future[None]) -> asyncio.Task[bytes]:

@@ -13,6 +13,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from time import monotonic
 
 from svcdns.dns import wire
 from svcdns.dns.framing import Framer, frame
@@ -139,7 +140,7 @@ class Connections:
         loop = asyncio.get_running_loop()
         busy = len(self._all) > _FULL * self.limits.connections
         idle = self.limits.busy_idle if busy else self.limits.idle
-        now = loop.time()
+        now = monotonic()
         for connection in list(self._all):
             connection.check(now, idle)
         self._sweep = loop.call_later(self.limits.sweep, self._look_after) if self._all else None
@@ -160,18 +161,16 @@ class Connection(asyncio.BufferedProtocol):
     """
 
     def __init__(self, connections: Connections, listener: Listener, answerer: Callable[[], Answerer]) -> None:
-        loop = asyncio.get_running_loop()
         self.client = ("", 0)
         self.listener = listener
         self.in_flight = 0
-        self.closed: asyncio.Future[None] = loop.create_future()
+        self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._connections = connections
         self._answerer = answerer
-        self._now = loop.time
         self._most_in_flight = connections.limits.in_flight
         self._framer = Framer()
         self._transport: asyncio.Transport
-        self._since = loop.time()
+        self._since = monotonic()
         self._waiting_for_first = True
         self._stalled_since: float | None = None
         self._working = False
@@ -199,7 +198,7 @@ class Connection(asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         """Answer what messages are whole now."""
         if not self._framer.partial:
-            self._since = self._now()
+            self._since = monotonic()
             self._connections.touch(self)
         self._waiting_for_first = False
         self._framer.feed(bytes(self._connections.buffer[:nbytes]))
@@ -213,7 +212,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def pause_writing(self) -> None:
         """Take in no more while the client does not read."""
-        self._stalled_since = self._now()
+        self._stalled_since = monotonic()
         self._transport.pause_reading()
 
     def resume_writing(self) -> None:
@@ -262,7 +261,7 @@ class Connection(asyncio.BufferedProtocol):
         count = self._answer(answerer)
         answerer.end(count)
         if count:
-            self._since = self._now()
+            self._since = monotonic()
         if count == _BATCH:
             self._working = True
             asyncio.get_running_loop().call_soon(self._work)
@@ -277,7 +276,7 @@ class Connection(asyncio.BufferedProtocol):
             count += 1
             answer: Answer = recall(message)
             if answer is None:
-                answer = answerer.respond(message, self.client)
+                answer = answerer.respond(message, self._who)
             if isinstance(answer, bytes):
                 answers.append(self._frame(answer))
                 if len(answer) > _LONG:
@@ -292,6 +291,9 @@ class Connection(asyncio.BufferedProtocol):
                 break
         self._send(answers)
         return count
+
+    def _who(self) -> tuple[str, int]:
+        return self.client
 
     @property
     def _blocked(self) -> bool:
@@ -310,7 +312,7 @@ class Connection(asyncio.BufferedProtocol):
     def _answered(self, answer: asyncio.Task[bytes]) -> None:
         self.in_flight -= 1
         if not answer.cancelled() and answer.exception() is None:
-            self._since = self._now()
+            self._since = monotonic()
             self._send([self._frame(answer.result())])
             if self._transport.get_write_buffer_size() > self._connections.limits.unread:
                 self._connections.counters.closed.value += 1

@@ -113,16 +113,18 @@ class Datagrams:
 
     def _make(self, place: int, octets: bytes) -> bytes | None:
         """Answer the query at a place in the batch; None if that is for later, or not to be done."""
-        sender = self._packets.sender(place)
-        answer = self.answerer.respond(octets, sender.address[:2])
+        answer = self.answerer.respond(octets, partial(self._client, place))
         if isinstance(answer, bytes):
             return answer
         if answer is None:
             self._counters.silent.value += 1
         else:
             self._pending.add(answer)
-            answer.add_done_callback(partial(self._finish, sender))
+            answer.add_done_callback(partial(self._finish, self._packets.sender(place)))
         return None
+
+    def _client(self, place: int) -> tuple[str, int]:
+        return self._packets.sender(place).address[:2]
 
     def _complain(self, error: Exception) -> None:
         context = {"message": f"a query over UDP to {self.listener.address} has no answer", "exception": error}

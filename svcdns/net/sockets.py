@@ -18,6 +18,10 @@ Answer = bytes | asyncio.Task[bytes] | None
 """What a message is answered with: octets at once, octets later, or silence."""
 
 
+TellClient = Callable[[], tuple[str, int]]
+"""Tells the address and port that sent a message, which few answers need."""
+
+
 class Answerer(Protocol):
     """Answers the messages of one listener, in batches."""
 
@@ -28,8 +32,8 @@ class Answerer(Protocol):
     def recall(self) -> Callable[[bytes], bytes | None]:
         """Answers a message as one like it was answered before, where that still holds good."""
 
-    def respond(self, octets: bytes, client: tuple[str, int]) -> Answer:
-        """Answer a message, which came from the address and port of a client, when `recall` has not."""
+    def respond(self, octets: bytes, client: TellClient) -> Answer:
+        """Answer a message when `recall` has not."""
 
     def end(self, count: int) -> None:
         """Take note that the batch, of so many messages, is answered."""

@@ -97,7 +97,9 @@ def ask_again(server: Server, responder: Responder, times: int) -> list[list[int
     """Ask the same question so many times in one batch, and return the TTLs of each answer."""
     message = octets.query(octets.question("web.example.org"))
     responder.begin()
-    answers = [responder.recall(message) or responder.respond(message, ("192.0.2.7", 4242)) for _ in range(times)]
+    answers = [
+        responder.recall(message) or responder.respond(message, lambda: ("192.0.2.7", 4242)) for _ in range(times)
+    ]
     responder.end(times)
     read = [dns.message.from_wire(answer) for answer in answers if isinstance(answer, bytes)]
     return [[rrset.ttl for rrset in each.answer] for each in read]

@@ -151,7 +151,9 @@ async def test_new_weights_count_at_once_for_answers_that_were_given_before(tmp_
 
     def count_firsts() -> Counter[bytes]:
         message = octets.query(octets.question("web.example.org"))
-        answers = [responder.recall(message) or responder.respond(message, ("192.0.2.7", 4242)) for _ in range(200)]
+        answers = [
+            responder.recall(message) or responder.respond(message, lambda: ("192.0.2.7", 4242)) for _ in range(200)
+        ]
         return Counter(answer[-3 * 16 :][12:16] for answer in answers if isinstance(answer, bytes))
 
     assert count_firsts()[bytes((10, 0, 0, 1))] > 180
