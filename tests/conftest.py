@@ -1,6 +1,7 @@
-"""What all tests share: how Hypothesis looks for counterexamples."""
+"""What all tests share: how Hypothesis looks for counterexamples, and that Ctrl-C is heard."""
 
 import os
+import signal
 
 from hypothesis import HealthCheck, settings
 
@@ -9,3 +10,6 @@ settings.register_profile("svcdns", deadline=None, suppress_health_check=[Health
 # What decides about a change asks the same of each; who develops looks further with each run.
 settings.register_profile("ci", parent=settings.get_profile("svcdns"), derandomize=True, database=None)
 settings.load_profile("ci" if os.environ.get("CI") else "svcdns")
+
+# Who starts tests in the background of a shell has them ignore SIGINT, and so would every server that they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
