@@ -58,7 +58,7 @@ class Memo:
     """Entries by name, each with the lease of the Service that it depends on.
 
     Answers that are given again need the lease alone, and those are as good as all answers. So leases last until their
-    Service changes, while the entries, which are many times as large, go before where there is no room. Of both, those
+    Service changes, while the entries, which are many times as large, go sooner where there is no room. Of both, those
     that came first give way, one by one: memory that is freed at once in bulk is taken by others, and missing when it
     is needed again. What holds good no longer goes at once, so that a cluster that changes takes no more than another.
 

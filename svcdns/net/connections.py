@@ -340,7 +340,7 @@ def _break_cycles(transport: asyncio.Transport) -> None:
     """Have a closed transport forget its own methods.
 
     asyncio's transports keep some of these as attributes, and so each would stay until the collector finds the cycle:
-    with the thresholds of `cli`, that may be half an hour later.
+    with the thresholds of `memory`, that may be half an hour later.
     """
     kept = vars(transport)
     for name in [name for name, value in kept.items() if getattr(value, "__self__", None) is transport]:

@@ -17,7 +17,6 @@ from svcdns.metrics import Counter, Metrics
 Answer = bytes | asyncio.Task[bytes] | None
 """What a message is answered with: octets at once, octets later, or silence."""
 
-
 TellClient = Callable[[], tuple[str, int]]
 """Tells the address and port that sent a message, which few answers need."""
 
