@@ -85,6 +85,14 @@ class View:
         if self._cluster.revision != self._revision:
             self._catch_up()
 
+    def zone(self, apex: Name) -> Zone:
+        """Return the current version of a zone."""
+        zone = self._zones.get(apex)
+        if zone is None:
+            publish = partial(make_soa, apex, self._options.ttl, self._cluster.serial)
+            zone = self._zones[apex] = Zone(apex, publish, PLUGIN, self._lease)
+        return zone
+
     def _catch_up(self) -> None:
         cluster = self._cluster
         touched = cluster.changes_since(self._revision)
@@ -109,7 +117,7 @@ class View:
         apex = self._apex(name) if entry is None else entry.zone
         if apex is None:
             return None
-        zone = self._zone(apex)
+        zone = self.zone(apex)
         if self._late:
             return self._fail(name, zone, self._late)
         if entry is not None:
@@ -146,17 +154,7 @@ class View:
 
         It is not kept with the entry, where the SOA of each version that was ever asked for would stay with it.
         """
-        return denial.repeatable(Repeat(self._lease, partial(self._renew, entry.lease, entry.zone, denial.rcode)))
-
-    def _renew(self, lease: Lease, apex: Name, rcode: int) -> Response | None:
-        """Return the denial of the zone's current version with this response code, while *lease* lasts.
-
-        It gets no entry: who keeps the denial would keep that as well, with all records that were made of it.
-        """
-        if lease.until == ENDED:
-            return None
-        zone = self._zone(apex)
-        return zone.nxdomain if rcode == Rcode.NXDOMAIN else zone.nodata
+        return denial.repeatable(Repeat(self._lease, _Renewal(self, entry.lease, entry.zone, denial.rcode)))
 
     def _follow(self, alias: RRset, rtype: int, zone: Zone) -> Response | Chase:
         """Follow CNAMEs through a zone. A loop ends the chain, and so does what comes after too many links.
@@ -201,14 +199,6 @@ class View:
             name = parent(name)
         return name
 
-    def _zone(self, apex: Name) -> Zone:
-        """Return the current version of a zone."""
-        zone = self._zones.get(apex)
-        if zone is None:
-            publish = partial(make_soa, apex, self._options.ttl, self._cluster.serial)
-            zone = self._zones[apex] = Zone(apex, publish, PLUGIN, self._lease)
-        return zone
-
     def _keep(self, name: Name, entry: Entry, key: Key) -> None:
         """Keep *entry* until what it depends on changes: behind a CNAME inside the cluster, that may be anything."""
         if entry.node is None:
@@ -218,3 +208,32 @@ class View:
         if alias is not None and self._apex(Name(alias.rrset.rdatas[0])) is not None:
             key = EVERY_CHANGE
         self._present.keep(name, entry, key)
+
+
+class _Renewal:
+    """Makes a denial again, of the zone's current version, while there still is nothing.
+
+    It has no entry: who keeps the denial would keep that as well, with all records that were made of it. There may be
+    tens of thousands, and a function with its arguments (`functools.partial`) takes three times the memory.
+
+    Args:
+        view: Knows the zone.
+        lease: How long there is nothing.
+        apex: The zone.
+        rcode: The denial's response code.
+    """
+
+    __slots__ = ("_apex", "_lease", "_rcode", "_view")
+
+    def __init__(self, view: View, lease: Lease, apex: Name, rcode: int) -> None:
+        self._view = view
+        self._lease = lease
+        self._apex = apex
+        self._rcode = rcode
+
+    def __call__(self) -> Response | None:
+        """Return the denial, or None if there may be something."""
+        if self._lease.until == ENDED:
+            return None
+        zone = self._view.zone(self._apex)
+        return zone.nxdomain if self._rcode == Rcode.NXDOMAIN else zone.nodata
