@@ -232,7 +232,10 @@ class Responder:
         repeat = response.repeat if wire.has_essence(exchange.envelope) else None
         if repeat is not None and len(octets) <= _LONGEST_REMEMBERED and len(written) <= _LONGEST_GIVEN_AGAIN:
             behind = weigh(response.answer + response.additional) if repeat.again or repeat.renew else 0
-            reply = Reply(octets[ID_SIZE:], written[ID_SIZE:], repeat, exchange.write_again, behind)
+            query = octets[ID_SIZE:]
+            if query == essence:
+                query = essence  # most are, and there may be tens of thousands
+            reply = Reply(query, written[ID_SIZE:], repeat, exchange.write_again, behind)
             self._replies.remember(essence, reply)
         return written
 
