@@ -29,6 +29,11 @@ FORWARDED = "192.0.2.1"
 """The address of each name below ``example.`` at the upstream of `bench.upstreams.knot`."""
 
 
+def new_name(number: int) -> str:
+    """Return a name below ``example.`` that nobody has asked for; all are equally long."""
+    return f"once-{number:07}-{random.getrandbits(32):010}.example"
+
+
 class WrongAnswerError(Exception):
     """An answer is not what it must be."""
 
@@ -108,7 +113,7 @@ class Asker:
 
     def forward(self) -> None:
         """Ask for a name that nobody has asked for, and which is the upstream's."""
-        query = dns.message.make_query(f"once-{next(self._numbers)}-{random.getrandbits(32)}.example", "A")
+        query = dns.message.make_query(new_name(next(self._numbers)), "A")
         _check(self._exchange(query.to_wire()), frozenset({FORWARDED}))
 
     def disturb(self) -> None:

@@ -30,7 +30,7 @@ import dns.message
 
 from bench.cluster import Seeded, addresses, is_headless, names, seeded, workspace, write_corefile
 from bench.load import Load, press, write_questions
-from bench.mix import Asker
+from bench.mix import Asker, new_name
 from bench.peers import first_name
 from bench.report import Report, parser, say, show, table
 from bench.servers import COMMANDS, Server, command_of, serving
@@ -45,7 +45,6 @@ _SHOWN_EACH = 6
 _LATE = 10.0
 _FILL = 60_000
 _FILL_SECONDS = 10.0
-_FILL_ZONES = ("example", "default.svc.cluster.local")
 _MB = 1_000_000
 _TASKS = re.compile(r"^(\w*(?:tasks|goroutines)\w*)(?:\{.*\})? ([\d.e+]+)$", re.MULTILINE)
 
@@ -176,8 +175,11 @@ async def watch(server: Server, metrics: int, seconds: float, asker: Asker) -> l
 
 
 def fill(server: Server, cluster: Seeded, rate: float) -> None:
-    """Ask for many names once, then for all others again and again: some answers have many orders, kept one by one."""
-    asked = (f"fill-{number}.{zone}" for number in range(_FILL) for zone in _FILL_ZONES)
+    """Ask for many names once, then for all others again and again: some answers have many orders, kept one by one.
+
+    The names are as long as those that come later, or the memory of the ones would not do for the others.
+    """
+    asked = (f"{new_name(number)}{rest}" for number in range(_FILL) for rest in ("", ".default.svc.cluster.local"))
     questions = write_questions(cluster.folder / "fill", ((name, "A") for name in asked))
     press(server, questions, 20 * _FILL / rate, "-n", "1", "-Q", str(int(5 * rate)), "-q", "16")
     for transport in ("udp", "tcp"):
