@@ -74,14 +74,14 @@ class Server:
 
         Args:
             field: ``VmRSS`` is what is resident now, ``VmHWM`` the peak of that; ``Pss`` counts what processes share
-                once.
+                once, ``Pss_Anon`` the same without what is of files.
 
         Raises:
             LookupError: The server has ended.
         """
         found = [
             int(line.split()[1])
-            for text in self._read("smaps_rollup" if field == "Pss" else "status")
+            for text in self._read("smaps_rollup" if field.startswith("Pss") else "status")
             for line in text.splitlines()
             if line.startswith(f"{field}:")
         ]

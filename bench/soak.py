@@ -5,10 +5,11 @@
 Under kubeadm's Corefile. Of the queries half are dnsperf's plain ones over UDP, a fifth its pipelined ones over TCP, a
 tenth its forwarded ones, which the cache has; the rest is `bench.mix`. Lives are of Services, and begin in each second:
 each is created with an endpoint, changed, and deleted, and each of these must be in the answers within ten seconds.
-Every five seconds memory is read and metrics are asked for. The slope is that of a straight line through PSS, the first
-five minutes (of a short run: half of it) left out. What is kept because it was asked for has to be there by then: so
-120,000 names are asked for once, half of them forwarded, and then all others as fast as it goes, before all else. MB
-are 1,000,000 octets.
+Every five seconds memory is read and metrics are asked for. Own memory is that which no other process has and no file
+stands behind: what a server's share of a common library comes to depends on what else runs. The slope is that of a
+straight line through it, the first five minutes (of a short run: half of it) left out. What is kept because it was
+asked for has to be there by then: so 120,000 names are asked for once, half of them forwarded, and then all others as
+fast as it goes, before all else. MB are 1,000,000 octets.
 """
 
 import argparse
@@ -55,7 +56,7 @@ class Sample(NamedTuple):
     Attributes:
         time: Seconds since the start.
         rss: Resident memory of all processes in MB.
-        pss: The same, shared memory counted once.
+        own: Memory that is not of files; what processes of the server share is counted once.
         files: Open files.
         cpu: CPU seconds used so far.
         tasks: The metrics that count tasks.
@@ -63,7 +64,7 @@ class Sample(NamedTuple):
 
     time: float
     rss: float
-    pss: float
+    own: float
     files: int
     cpu: float
     tasks: dict[str, float]
@@ -91,8 +92,8 @@ def take_sample(server: Server, metrics: int, begun: float) -> Sample:
     """Look at a server, and at its metrics."""
     with urllib.request.urlopen(f"http://127.0.0.1:{metrics}/metrics", timeout=_LATE) as response:
         tasks = {name: float(value) for name, value in _TASKS.findall(response.read().decode())}
-    rss, pss = (server.memory(field) * 1024 * 1024 / _MB for field in ("VmRSS", "Pss"))
-    return Sample(time.monotonic() - begun, rss, pss, server.files(), server.cpu(), tasks)
+    rss, own = (server.memory(field) * 1024 * 1024 / _MB for field in ("VmRSS", "Pss_Anon"))
+    return Sample(time.monotonic() - begun, rss, own, server.files(), server.cpu(), tasks)
 
 
 async def live(client: Client, port: int, number: int, lives: Counter[str]) -> None:
@@ -168,7 +169,7 @@ async def watch(server: Server, metrics: int, seconds: float, asker: Asker) -> l
         sample = await asyncio.to_thread(take_sample, server, metrics, begun)
         if len(samples) % _SHOWN_EACH == 0:
             failed = f"{asker.failed.total()} of {asker.asked.total():,} wrong or lost"
-            say(f"{passed:.0f} of {seconds:.0f} s: PSS {sample.pss:.1f} MB, {sample.files} files, {failed}")
+            say(f"{passed:.0f} of {seconds:.0f} s: {sample.own:.1f} MB of its own, {sample.files} files, {failed}")
         samples.append(sample)
         await asyncio.sleep(_PAUSE)
     return samples
@@ -249,10 +250,10 @@ def describe(soaked: Soaked) -> Report:
     wrong = {title: load.lost for title, load in soaked.loads.items()} | dict(soaked.asker.failed)
     rows = [
         ["minutes, queries", f"{seconds / 60:.1f}, {asked:,}"],
-        ["slope of PSS, MB an hour", f"{settled:.2f}"],
-        ["PSS, MB (first, highest, last)", ", ".join(f"{each:.1f}" for each in _ends([each.pss for each in samples]))],
-        ["RSS, MB (first, highest, last)", ", ".join(f"{each:.1f}" for each in _ends([each.rss for each in samples]))],
-        ["open files (first, highest, last)", ", ".join(map(str, _ends([each.files for each in samples])))],
+        ["slope of own memory, MB an hour", f"{settled:.2f}"],
+        ["own memory, MB (first, highest, last)", _span([each.own for each in samples], ".1f")],
+        ["RSS, MB (first, highest, last)", _span([each.rss for each in samples], ".1f")],
+        ["open files (first, highest, last)", _span([each.files for each in samples], "d")],
         *([f"{name} (first, last)", f"{first.tasks[name]:g}, {value:g}"] for name, value in last.tasks.items()),
         ["CPU, of one core; a query, µs", f"{cpu / seconds:.1%}; {cpu / asked * 1e6:.1f}"],
         ["wrong or lost answers", ", ".join(f"{title} {count}" for title, count in wrong.items() if count) or "none"],
@@ -265,15 +266,15 @@ def describe(soaked: Soaked) -> Report:
 
 
 def slope(samples: list[Sample]) -> float:
-    """Return by how many MB an hour PSS grew after the start."""
+    """Return by how many MB an hour own memory grew after the start."""
     after = min(_SETTLED, samples[-1].time / 2)
     settled = [each for each in samples if each.time >= after]
-    line = linear_regression([each.time for each in settled], [each.pss for each in settled])
+    line = linear_regression([each.time for each in settled], [each.own for each in settled])
     return line.slope * 3600
 
 
-def _ends(values: Sequence[float]) -> tuple[float, float, float]:
-    return values[0], max(values), values[-1]
+def _span(values: Sequence[float], shown: str) -> str:
+    return ", ".join(format(each, shown) for each in (values[0], max(values), values[-1]))
 
 
 if __name__ == "__main__":
