@@ -178,11 +178,14 @@ async def watch(server: Server, metrics: int, seconds: float, asker: Asker) -> l
 def fill(server: Server, cluster: Seeded, rate: float) -> None:
     """Ask for many names once, then for all others again and again: some answers have many orders, kept one by one.
 
-    The names are as long as those that come later, or the memory of the ones would not do for the others.
+    The names are as those that come later, Services that are gone and names that are forwarded, and in the end most are
+    of the second kind: or what is full of the one would give way to the other for as long as it is looked at.
     """
-    asked = (f"{new_name(number)}{rest}" for number in range(_FILL) for rest in ("", ".default.svc.cluster.local"))
-    questions = write_questions(cluster.folder / "fill", ((name, "A") for name in asked))
-    press(server, questions, 20 * _FILL / rate, "-n", "1", "-Q", str(int(5 * rate)), "-q", "16")
+    gone = ((f"fill-{number}.default.svc.cluster.local", "A") for number in range(_FILL))
+    forwarded = ((new_name(number), "A") for number in range(_FILL))
+    for title, asked in (("gone", gone), ("forwarded", forwarded)):
+        questions = write_questions(cluster.folder / title, asked)
+        press(server, questions, 10 * _FILL / rate, "-n", "1", "-Q", str(int(5 * rate)), "-q", "16")
     for transport in ("udp", "tcp"):
         press(server, cluster.load, _FILL_SECONDS, "-m", transport)
 
