@@ -68,6 +68,7 @@ class Site:
         self._answer_time = answer_time
         self._pause = pause
         self._connections: dict[asyncio.BaseTransport, _Connection] = {}
+        self._arriving: set[asyncio.Task[object]] = set()
         self._socket: socket.socket | None = None
         self._acceptor: Acceptor
         self._web: Any = None
@@ -103,14 +104,15 @@ class Site:
         except OSError as error:
             reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error
             raise BindError(f"cannot listen for HTTP on {self.address}: {reason}") from error
-        self._acceptor = Acceptor(self._socket, self._connect, self._make_room, self._pause)
+        self._acceptor = Acceptor(self._socket, self._take_in, self._make_room, self._pause)
         self._acceptor.start()
 
     async def stop(self) -> None:
         """Close the port and every connection; who has asked has a moment to take the answer."""
         if self._socket is None:
             return
-        await self._acceptor.stop()
+        self._acceptor.stop()
+        await asyncio.gather(*self._arriving)
         for connection in list(self._connections.values()):
             if not connection.asked:
                 connection.cut()
@@ -136,6 +138,12 @@ class Site:
         share([listening], shared=False)
         listening.setblocking(False)  # noqa: FBT003 - its only argument
         return listening
+
+    def _take_in(self, accepted: socket.socket, client: tuple[str, int]) -> None:  # noqa: ARG002 - all get the same
+        loop = asyncio.get_running_loop()
+        arriving = loop.create_task(loop.connect_accepted_socket(self._connect, accepted))
+        self._arriving.add(arriving)
+        arriving.add_done_callback(self._arriving.discard)
 
     def _connect(self) -> "_Connection":
         return _Connection(self._connections, self._http(), self._ask_time)

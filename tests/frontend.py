@@ -195,8 +195,17 @@ async def frontend(
     address: str = "127.0.0.1",
     recursive: bool = False,
     limits: Limits = Limits(),  # noqa: B008 - frozen
+    send_buffer: int | None = None,
 ) -> AsyncIterator[Frontend]:
-    """Serve *handlers*, by zone, or one for all names, at *address*."""
+    """Serve *handlers*, by zone, or one for all names, at *address*.
+
+    Args:
+        handlers: What answers.
+        address: Where.
+        recursive: Whether answers say that recursion is available.
+        limits: What TCP connections may take.
+        send_buffer: How many octets of answers the kernel takes of each of these, if not as many as it likes.
+    """
     if not isinstance(handlers, Mapping):
         handlers = {ROOT: handlers}
     routes = [Route(zone, handler, recursive) for zone, handler in handlers.items()]
@@ -208,6 +217,8 @@ async def frontend(
     make = partial(Responder, Routes(routes), lent)
     connections = Connections(counters, limits)
     udp, tcp = bind_pair(address)
+    if send_buffer is not None:
+        tcp.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
     datagrams = Datagrams(udp, "dns://:53", make, counters)
     streams = Streams(tcp, "dns://:53", make, connections)
     datagrams.start()

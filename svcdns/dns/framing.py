@@ -12,31 +12,28 @@ def frame(message: bytes) -> bytes:
 
 
 class Framer:
-    """Cuts a stream into messages, wherever its segments end."""
+    """Cuts a stream into messages, wherever its segments end.
 
-    __slots__ = ("_octets", "_position")
+    Attributes:
+        rest: What has come of a message that is not whole yet.
+    """
+
+    __slots__ = ("rest",)
 
     def __init__(self) -> None:
-        self._octets = b""
-        self._position = 0
+        self.rest = b""
 
-    def feed(self, octets: bytes) -> None:
-        """Take in what came next."""
-        self._octets = self._octets[self._position :] + octets
-        self._position = 0
-
-    def take(self) -> bytes | None:
-        """Return the next whole message, or None until more is fed."""
-        octets, start = self._octets, self._position + LENGTH_SIZE
-        if start <= len(octets):
+    def feed(self, octets: bytes) -> list[bytes]:
+        """Take in what came next, and return the messages that are whole now."""
+        if self.rest:
+            octets = self.rest + octets
+        messages = []
+        start, size = LENGTH_SIZE, len(octets)
+        while start <= size:
             end = start + (octets[start - 2] << 8 | octets[start - 1])
-            if end <= len(octets):
-                self._position = end
-                return octets[start:end]
-        self.feed(b"")  # what was taken is not kept
-        return None
-
-    @property
-    def partial(self) -> bool:
-        """Whether octets of a further message have come."""
-        return self._position < len(self._octets)
+            if end > size:
+                break
+            messages.append(octets[start:end])
+            start = end + LENGTH_SIZE
+        self.rest = octets[start - LENGTH_SIZE :]
+        return messages

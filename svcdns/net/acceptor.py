@@ -21,15 +21,18 @@ _BETWEEN_LINES = 1.0  # seconds
 _BATCH = 64  # connections that are accepted before others get their turn
 _LAST_BATCHES = 64  # accepted at a stop, for a flood must not delay it for ever
 
+TakeIn = Callable[[socket.socket, tuple[str, int]], None]
+"""Takes in a connection: its socket, which does not block and is the taker's from now on, and the client's address."""
+
 log = logging.getLogger(__name__)
 
 
 class Acceptor:
-    """Makes a transport with a protocol of each connection to one address.
+    """Accepts the connections to one address.
 
     Args:
         bound: A listening socket that does not block, which the acceptor owns from now on.
-        connect: Makes the protocol of a connection.
+        take_in: Takes in each connection.
         make_room: Closes a connection that is held, if there is any.
         pause: Seconds without new connections, after there was no file left for one.
     """
@@ -37,15 +40,14 @@ class Acceptor:
     def __init__(
         self,
         bound: socket.socket,
-        connect: Callable[[], asyncio.BaseProtocol],
+        take_in: TakeIn,
         make_room: Callable[[], None],
         pause: float = PAUSE,
     ) -> None:
         self._socket = bound
-        self._connect = connect
+        self._take_in = take_in
         self._make_room = make_room
         self._pause = pause
-        self._arriving: set[asyncio.Task[object]] = set()
         self._resuming: asyncio.TimerHandle | None = None
         self._next_line = 0.0
 
@@ -59,21 +61,19 @@ class Acceptor:
         if self._resuming is not None:
             self._resuming.cancel()
 
-    async def stop(self) -> None:
+    def stop(self) -> None:
         """Take in what has come, and accept no more."""
         for _ in range(_LAST_BATCHES):
             if not self._accept():
                 break
         self.pause()
         self._socket.close()
-        await asyncio.gather(*self._arriving)
 
     def _accept(self) -> bool:
         """Accept a batch of connections; tell whether there may be more."""
-        loop = asyncio.get_running_loop()
         for _ in range(_BATCH):
             try:
-                accepted, _ = self._socket.accept()
+                accepted, address = self._socket.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return False
             except OSError as error:
@@ -81,9 +81,7 @@ class Acceptor:
                     self._rest(error)
                 return False
             accepted.setblocking(False)  # noqa: FBT003 - its only argument
-            arriving = loop.create_task(loop.connect_accepted_socket(self._connect, accepted))
-            self._arriving.add(arriving)
-            arriving.add_done_callback(self._arriving.discard)
+            self._take_in(accepted, address[:2])
         return True
 
     def _rest(self, error: OSError) -> None:

@@ -3,6 +3,9 @@
 Every connection is bounded in time and memory, and so is the number of all, so that clients that idle, drip or do not
 read change nothing for the others. One timer looks after all connections; a message costs none.
 
+asyncio's transports and protocols cost a tenth of an answer, so the sockets are read and written by callbacks of the
+loop. Nothing refers to a closed connection, so that it goes without the collector of cycles, which runs seldom.
+
 Source: RFC 7766, RFC 7828, RFC 9210.
 """
 
@@ -10,16 +13,17 @@ import asyncio
 import socket
 import struct
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from time import monotonic
+from typing import Protocol
 
 from svcdns.dns import wire
 from svcdns.dns.framing import Framer, frame
 from svcdns.dns.message import Listener
 from svcdns.net.acceptor import PAUSE
-from svcdns.net.sockets import Answer, Answerer, Counters
+from svcdns.net.sockets import Answer, Answerer, Counters, show_address
 
 IDLE = 10.0
 """How long a connection may stay idle, in seconds; what clients that ask for keepalive are told (RFC 7828)."""
@@ -58,7 +62,7 @@ class Limits:
 
 _BATCH = 64  # messages of one connection that are answered before others get their turn
 _LONG = 4096  # answers over this leave at once, so that what a slow reader makes us keep stays bounded
-_SEGMENT = 64 * 1024  # what is read at a time
+_SEGMENT = 16 * 1024  # what is read at a time
 _FULL = 0.8
 _RESET = struct.pack("ii", 1, 0)  # struct linger: on, without waiting
 
@@ -69,15 +73,11 @@ class Connections:
     Args:
         counters: What is closed to keep a limit, and what is cut to fit, is counted there.
         limits: What connections may take.
-
-    Attributes:
-        buffer: Where what came is read into: one for all, for nothing stays there.
     """
 
     def __init__(self, counters: Counters, limits: Limits) -> None:
         self.counters = counters
         self.limits = limits
-        self.buffer = memoryview(bytearray(_SEGMENT))
         self._all: OrderedDict[Connection, None] = OrderedDict()
         self._by_client: dict[str, OrderedDict[Connection, None]] = {}
         self._sweep: asyncio.TimerHandle | None = None
@@ -101,14 +101,11 @@ class Connections:
 
     def touch(self, connection: "Connection") -> None:
         """Note that *connection* is the one used last."""
-        if connection in self._all:
-            self._all.move_to_end(connection)
-            self._by_client[connection.client[0]].move_to_end(connection)
+        self._all.move_to_end(connection)
+        self._by_client[connection.client[0]].move_to_end(connection)
 
     def forget(self, connection: "Connection") -> None:
         """Note that *connection* is closed."""
-        if connection not in self._all:
-            return
         del self._all[connection]
         of_client = self._by_client[connection.client[0]]
         del of_client[connection]
@@ -122,7 +119,7 @@ class Connections:
 
     async def finish(self, listener: Listener, grace: float) -> None:
         """Close what came in through *listener* as soon as it is answered, and after *grace* seconds in any case."""
-        chosen = [each for each in self._all if each.listener is listener]
+        chosen = [each for each in self._all if each.door.listener is listener]
         for each in chosen:
             each.finish()
         if chosen:
@@ -146,92 +143,69 @@ class Connections:
         self._sweep = loop.call_later(self.limits.sweep, self._look_after) if self._all else None
 
 
-class Connection(asyncio.BufferedProtocol):
+class Door(Protocol):
+    """The listener that a connection came in through.
+
+    Attributes:
+        listener: What plugins are told of its socket.
+        answerer: Answers the messages at the time.
+    """
+
+    listener: Listener
+    answerer: Answerer
+
+
+class Connection:
     """One client's connection.
 
     Args:
+        accepted: Its socket, which does not block and which the connection owns from now on.
+        client: The client's address and port.
+        door: The listener that it came in through.
         connections: Where it counts as one.
-        listener: The socket that it came in through.
-        answerer: Returns what answers the messages at the time.
 
     Attributes:
-        client: The client's address and port.
+        client: See above.
+        door: See above.
         in_flight: How many of its messages wait for an answer.
         closed: Done when the connection is.
     """
 
-    def __init__(self, connections: Connections, listener: Listener, answerer: Callable[[], Answerer]) -> None:
-        self.client = ("", 0)
-        self.listener = listener
+    def __init__(self, accepted: socket.socket, client: tuple[str, int], door: Door, connections: Connections) -> None:
+        self.client = client
+        self.door = door
         self.in_flight = 0
-        self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._loop = asyncio.get_running_loop()
+        self.closed: asyncio.Future[None] = self._loop.create_future()
+        self._socket = accepted
         self._connections = connections
-        self._answerer = answerer
-        self._most_in_flight = connections.limits.in_flight
         self._framer = Framer()
-        self._transport: asyncio.Transport
+        self._messages: Iterator[bytes] = iter(())  # that came, and are not answered yet
+        self._unsent = b""
         self._since = monotonic()
-        self._waiting_for_first = True
         self._stalled_since: float | None = None
-        self._working = False
-        self._ending = False
+        self._waiting_for_first = True
+        self._reading = False
+        self._working = False  # in turns with others
+        self._ending = False  # nothing more will come
+        self._closing = False  # nothing more is answered
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+    def start(self) -> None:
         """Take the client in."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - what a stream socket gets
-        self._transport = transport
-        peer = transport.get_extra_info("peername") or ("", 0)
-        self.client = (peer[0], peer[1])
-        transport.set_write_buffer_limits(high=0)  # whatever the kernel does not take at once counts as unread
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._connections.admit(self)
-
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - why it ended makes no difference
-        """Let go of the client."""
-        self._connections.forget(self)
-        self.closed.set_result(None)
-        _break_cycles(self._transport)
-
-    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - it is no more than a wish
-        """Say where to read into. What a transport makes for each read is larger, and may cost more than the answer."""
-        return self._connections.buffer
-
-    def buffer_updated(self, nbytes: int) -> None:
-        """Answer what messages are whole now."""
-        if not self._framer.partial:
-            self._since = monotonic()
-            self._connections.touch(self)
-        self._waiting_for_first = False
-        self._framer.feed(bytes(self._connections.buffer[:nbytes]))
-        self._work()
-
-    def eof_received(self) -> bool:
-        """Keep the half that answers go out by open until all of them have (RFC 7766 section 6.2.4)."""
-        self._ending = True
-        self._close_when_done()
-        return True
-
-    def pause_writing(self) -> None:
-        """Take in no more while the client does not read."""
-        self._stalled_since = monotonic()
-        self._transport.pause_reading()
-
-    def resume_writing(self) -> None:
-        """Go on where the client has read all."""
-        self._stalled_since = None
-        if not self._working:
-            self._work()
+        self._steer()
 
     def finish(self) -> None:
         """Answer what the client sent up to now, then close: to us it is as if the client had sent its last."""
         with suppress(OSError):  # it may be gone already
-            self._transport.get_extra_info("socket").shutdown(socket.SHUT_RD)
+            self._socket.shutdown(socket.SHUT_RD)
 
     def abort(self) -> None:
         """Close at once, by a reset: the kernel is not to keep what the client does not read."""
-        self._connections.forget(self)
         if not self.closed.done():
-            self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-            self._transport.abort()
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            self._close()
 
     def check(self, now: float, idle: float) -> None:
         """Close a connection whose time is up."""
@@ -244,104 +218,163 @@ class Connection(asyncio.BufferedProtocol):
             return
         if self._waiting_for_first:
             allowed = limits.first
-        elif self._framer.partial:
+        elif self._framer.rest:
             allowed = limits.message
         else:
             allowed = idle
         if now - self._since > allowed:
-            self._transport.close()
+            self._close()
+
+    def _read(self) -> None:
+        """Read what came, and answer the messages that are whole now."""
+        try:
+            octets = self._socket.recv(_SEGMENT)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError:
+            self._close()
+            return
+        if not octets:  # answers still go out (RFC 7766 section 6.2.4)
+            self._ending = True
+            self._steer()
+            return
+        begins = not self._framer.rest
+        messages = self._framer.feed(octets)
+        if begins or messages:
+            self._since = monotonic()
+            self._connections.touch(self)
+        self._waiting_for_first = False
+        self._messages = iter(messages)
+        self._work()
+        if self._working or self._unsent or self.in_flight or self._closing:
+            self._steer()
 
     def _work(self) -> None:
-        """Answer what has come, some of it now and the rest after others had their turn."""
-        self._working = False
-        if self._transport.is_closing():
-            return
-        answerer = self._answerer()
-        answerer.begin()
-        count = self._answer(answerer)
-        answerer.end(count)
-        if count:
-            self._since = monotonic()
-        if count == _BATCH:
-            self._working = True
-            asyncio.get_running_loop().call_soon(self._work)
-        self._steer()
-
-    def _answer(self, answerer: Answerer) -> int:
-        """Answer a batch of messages, and return how many there were."""
-        take, recall = self._framer.take, answerer.recall
+        """Answer a batch of messages now, and the rest after others had their turn."""
+        answerer = self.door.answerer
         answers: list[bytes] = []
         count = 0
-        while count < _BATCH and not self._blocked and (message := take()) is not None:
-            count += 1
-            answer: Answer = recall(message)
-            if answer is None:
-                answer = answerer.respond(message, self._who)
-            if isinstance(answer, bytes):
-                answers.append(self._frame(answer))
-                if len(answer) > _LONG:
-                    self._send(answers)
-            elif answer is not None:
-                self.in_flight += 1
-                answer.add_done_callback(self._answered)
-            else:
-                self._connections.counters.silent.value += 1
-                self._send(answers)
-                self._transport.close()
-                break
-        self._send(answers)
-        return count
+        try:
+            answerer.begin()
+            recall = answerer.recall
+            for message in self._messages:
+                count += 1
+                answer: Answer = recall(message)
+                if answer is None:
+                    answer = answerer.respond(message, self._who)
+                if isinstance(answer, bytes) and len(answer) <= _LONG:
+                    answers.append(frame(answer))
+                elif not self._put(answer, answers):
+                    break
+                if count == _BATCH:
+                    break
+            if answers:
+                self._send(b"".join(answers))
+            answerer.end(count)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it ends this connection alone
+            context = {"message": f"a connection of {show_address(*self.client)} failed", "exception": error}
+            self._loop.call_exception_handler(context)
+            self.abort()
+        if count == _BATCH:
+            self._working = True
+            self._loop.call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        """Answer more and read more, as far as there is room for it."""
+        self._working = False
+        if not self._blocked:
+            self._work()
+        self._steer()
+
+    def _put(self, answer: Answer, answers: list[bytes]) -> bool:
+        """Take a long answer, one that comes later, or silence; tell whether further messages may be answered.
+
+        Args:
+            answer: The answer.
+            answers: Those before it that are still to be sent, all of which go with a long one.
+        """
+        if isinstance(answer, bytes):
+            answers.append(self._frame(answer))
+            self._send(b"".join(answers))
+            answers.clear()
+        elif answer is not None:
+            self.in_flight += 1
+            answer.add_done_callback(self._answered)
+        else:
+            self._connections.counters.silent.value += 1
+            self._closing = True
+        return not self._blocked
 
     def _who(self) -> tuple[str, int]:
         return self.client
 
     @property
     def _blocked(self) -> bool:
-        """Whether further messages must wait until answers have left."""
-        return self._stalled_since is not None or self.in_flight >= self._most_in_flight
+        """Whether further messages must wait until answers have left, or for ever."""
+        return bool(self._unsent) or self._closing or self.in_flight >= self._connections.limits.in_flight
 
     def _steer(self) -> None:
         """Read on, unless there is enough to do; close where there is nothing left to do."""
-        if self._blocked or self._working:
-            self._transport.pause_reading()
-        elif not self._ending:
-            self._transport.resume_reading()
-        if self._ending:
-            self._close_when_done()
+        done = self._closing or (self._ending and not self.in_flight)
+        if done and not self._unsent and not self._working:
+            self._close()
+            return
+        reading = not (self._blocked or self._working or self._ending)
+        if reading and not self._reading:
+            self._loop.add_reader(self._socket, self._read)
+        elif self._reading and not reading:
+            self._loop.remove_reader(self._socket)
+        self._reading = reading
 
     def _answered(self, answer: asyncio.Task[bytes]) -> None:
         self.in_flight -= 1
-        if not answer.cancelled() and answer.exception() is None:
+        if not self._closing and not answer.cancelled() and answer.exception() is None:
             self._since = monotonic()
-            self._send([self._frame(answer.result())])
-            if self._transport.get_write_buffer_size() > self._connections.limits.unread:
+            self._send(self._frame(answer.result()))
+            if len(self._unsent) > self._connections.limits.unread:
                 self._connections.counters.closed.value += 1
                 self.abort()
         if not self._working:
-            self._work()
+            self._go_on()
 
     def _frame(self, answer: bytes) -> bytes:
         if len(answer) > _LONG and wire.is_truncated(answer):
             self._connections.counters.truncated.value += 1
         return frame(answer)
 
-    def _send(self, answers: list[bytes]) -> None:
-        """Write *answers*, of which none is left."""
-        if answers and not self._transport.is_closing():
-            self._transport.write(b"".join(answers))
-        answers.clear()
+    def _send(self, octets: bytes) -> None:
+        """Send *octets* behind those that wait; what the kernel does not take at once counts as unread."""
+        if self._unsent:
+            octets = self._unsent + octets
+        try:
+            sent = self._socket.send(octets)
+        except (BlockingIOError, InterruptedError):
+            sent = 0
+        except OSError:
+            self._close()
+            return
+        if sent == len(octets) and not self._unsent:
+            return
+        self._unsent = octets[sent:]
+        if self._stalled_since is None:
+            self._stalled_since = monotonic()
+            self._loop.add_writer(self._socket, self._send_rest)
 
-    def _close_when_done(self) -> None:
-        if self._ending and not self.in_flight and not self._working:
-            self._transport.close()
+    def _send_rest(self) -> None:
+        """Send what waits, and go on where the client has read all."""
+        self._send(b"")
+        if not self._unsent and not self.closed.done():
+            self._loop.remove_writer(self._socket)
+            self._since, self._stalled_since = monotonic(), None
+            if not self._working:
+                self._go_on()
 
-
-def _break_cycles(transport: asyncio.Transport) -> None:
-    """Have a closed transport forget its own methods.
-
-    asyncio's transports keep some of these as attributes, and so each would stay until the collector finds the cycle:
-    with the thresholds of `memory`, that may be half an hour later.
-    """
-    kept = vars(transport)
-    for name in [name for name, value in kept.items() if getattr(value, "__self__", None) is transport]:
-        del kept[name]
+    def _close(self) -> None:
+        """Let go of the client."""
+        if not self.closed.done():
+            self._closing, self._unsent = True, b""
+            self._loop.remove_reader(self._socket)
+            self._loop.remove_writer(self._socket)
+            self._socket.close()
+            self._connections.forget(self)
+            self.closed.set_result(None)

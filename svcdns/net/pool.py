@@ -254,8 +254,7 @@ class _Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Hand each message to whoever waits for its id; what nobody waits for is dropped."""
         self._heard = self._pool.poller.clock()
-        self._framer.feed(data)
-        while (octets := self._framer.take()) is not None:
+        for octets in self._framer.feed(data):
             waiting = self._waiting.pop(octets[:_ID], None)
             if waiting is not None:
                 self._answered = True

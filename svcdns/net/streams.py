@@ -28,7 +28,7 @@ class Streams:
         self.listener = describe(bound, label, "tcp")
         self.answerer = make(self.listener)
         self._connections = connections
-        self._acceptor = Acceptor(bound, self._connection, connections.make_room, connections.limits.pause)
+        self._acceptor = Acceptor(bound, self._take_in, connections.make_room, connections.limits.pause)
 
     def start(self) -> None:
         """Begin to accept."""
@@ -44,8 +44,8 @@ class Streams:
         Args:
             grace: How long that may take, in seconds; then connections are closed as they are.
         """
-        await self._acceptor.stop()
+        self._acceptor.stop()
         await self._connections.finish(self.listener, grace)
 
-    def _connection(self) -> Connection:
-        return Connection(self._connections, self.listener, lambda: self.answerer)
+    def _take_in(self, accepted: socket.socket, client: tuple[str, int]) -> None:
+        Connection(accepted, client, self, self._connections).start()

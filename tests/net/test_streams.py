@@ -239,6 +239,27 @@ async def test_a_failed_answer_is_silence_and_the_connection_lives_on(caplog: py
             assert [ident(answer) for answer in await read_all(reader)] == [2]
 
 
+async def test_an_error_while_a_message_is_answered_ends_its_connection_alone(caplog: pytest.LogCaptureFixture) -> None:
+    def fail(message: bytes) -> bytes:
+        if message[:2] == b"\x00\x02":
+            raise ArithmeticError
+        return message
+
+    async with frontend(Chain(), limits=PATIENT) as server:
+        server.streams.answerer = Answers(fail)
+        other, other_writer = await server.connect()
+        reader, writer = await server.connect()
+        writer.write(framed("x", 1) + framed("y", 2))
+        with pytest.raises(ConnectionResetError):
+            await reader.read()
+        assert server.connections.count == 1
+        other_writer.write(framed("z", 3))
+        assert ident(await read_answer(other)) == 3
+    assert len(caplog.records) == 1
+    assert "a connection of 127.0.0.1:" in caplog.text
+    assert "ArithmeticError" in caplog.text
+
+
 # --- time ------------------------------------------------------------------------------------------------------------
 
 
@@ -367,6 +388,68 @@ async def test_c9_an_idle_client_that_left_an_answer_unread_is_cut_off() -> None
         client = await deaf(server, *["large"] * 80)
         await until(server, lambda: server.connections.count == 0)
         client.close()
+
+
+def fill(message: bytes) -> bytes:
+    """Answer with as many octets as the message says behind its id, all of them as the id says."""
+    return message[:2] * (int.from_bytes(message[2:4]) // 2)
+
+
+def filled(*sizes: int) -> bytes:
+    """Return what `fill` answers messages that ask for so many octets."""
+    return b"".join(size.to_bytes(2) + number.to_bytes(2) * (size // 2) for number, size in enumerate(sizes))
+
+
+def fillers(*sizes: int) -> bytes:
+    """Return these messages as TCP carries them."""
+    return b"".join(b"\x00\x04" + number.to_bytes(2) + size.to_bytes(2) for number, size in enumerate(sizes))
+
+
+SIZES = {"long": [60_000] * 100, "short": [4000] * 500, "mixed": [60_000, 20, 4096, 4098] * 60}
+
+
+async def read_slowly(client: socket.socket) -> bytes:
+    """Return all that a client is sent up to the end, of which it takes little at a time."""
+    loop, pieces = asyncio.get_running_loop(), []
+    async with asyncio.timeout(PATIENCE):
+        while piece := await loop.sock_recv(client, 5000):
+            pieces.append(piece)
+    return b"".join(pieces)
+
+
+async def ask_slowly(server: Frontend, asked: bytes) -> socket.socket:
+    """Return a client that has sent *asked*, and has room for few octets of answers."""
+    client = await deaf(server)
+    await asyncio.get_running_loop().sock_sendall(client, asked)
+    return client
+
+
+@pytest.mark.parametrize("sizes", SIZES.values(), ids=SIZES)
+async def test_a_slow_reader_gets_every_octet_in_order(sizes: list[int]) -> None:
+    async with frontend(Chain(), limits=PATIENT, send_buffer=4096) as server:
+        server.streams.answerer = Answers(fill)
+        with await ask_slowly(server, fillers(*sizes)) as client:
+            client.shutdown(socket.SHUT_WR)
+            assert await read_slowly(client) == filled(*sizes)
+
+
+async def test_a_slow_reader_gets_what_it_asked_for_before_a_stop() -> None:
+    async with frontend(Chain(), limits=PATIENT, send_buffer=4096) as server:
+        server.streams.answerer = Answers(fill)
+        with await ask_slowly(server, fillers(*SIZES["long"])) as client:
+            stopping = asyncio.ensure_future(server.streams.stop(PATIENCE))
+            assert await read_slowly(client) == filled(*SIZES["long"])
+            await stopping
+
+
+async def test_a_slow_reader_gets_what_was_answered_before_garbage_that_ended_its_connection() -> None:
+    def answer(message: bytes) -> bytes | None:
+        return fill(message) if message else None
+
+    async with frontend(Chain(), limits=PATIENT, send_buffer=4096) as server:
+        server.streams.answerer = Answers(answer)
+        with await ask_slowly(server, fillers(*SIZES["short"]) + b"\x00\x00") as client:
+            assert await read_slowly(client) == filled(*SIZES["short"])
 
 
 # --- how many --------------------------------------------------------------------------------------------------------
@@ -532,23 +615,33 @@ async def test_c15_a_reset_leaves_nothing_behind_and_is_no_error(name: str, capl
     assert caplog.records == []
 
 
-async def test_a_closed_connection_leaves_nothing_to_the_collector_of_cycles() -> None:
-    async with frontend(Chain(), limits=PATIENT) as server:
+@pytest.mark.parametrize("name", ["x", "large", "slow", "slow.large"])
+@pytest.mark.parametrize("end", [socket.SHUT_WR, socket.SHUT_RDWR, None], ids=["half", "whole", "reset"])
+async def test_a_closed_connection_leaves_nothing_to_the_collector_of_cycles(name: str, end: int | None) -> None:
+    chain = Chain()
+    async with frontend(chain, limits=PATIENT) as server:
+
+        def released() -> bool:
+            chain.release()
+            return server.connections.count == 0
+
         await server.ask_udp(b"")
         gc.collect()
         gc.disable()
         try:
-            for end in (socket.SHUT_WR, socket.SHUT_RDWR):
-                with socket.create_connection((server.address, server.port)) as client:
-                    client.send(framed("x"))
-                    await until(server, lambda: server.connections.count == 1)
+            with await deaf(server, *[name] * 40) as client:
+                await until(server, lambda: chain.asked[name.partition(".")[0].encode()] > 0)
+                held = sum(isinstance(each, Connection) for each in gc.get_objects())
+                if end is None:
+                    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                else:
                     client.shutdown(end)
-                    await until(server, lambda: server.connections.count == 0)
+            await until(server, released)
             await turns(server)
-            left = [each for each in gc.get_objects() if isinstance(each, asyncio.Transport | Connection)]
+            assert held == 1
+            assert not any(isinstance(each, Connection) for each in gc.get_objects())
         finally:
             gc.enable()
-        assert left == []
 
 
 async def test_c17_a_stop_closes_what_is_idle_and_answers_what_is_in_flight() -> None:
