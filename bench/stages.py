@@ -41,7 +41,6 @@ from svcdns.plugins.kubernetes import Kubernetes
 from svcdns.plugins.kubernetes.config import read_settings
 from svcdns.plugins.kubernetes.sources import Source
 from svcdns.responder import Responder, Route, Routes, Surroundings, refuse
-from svcdns.tasks import Tasks
 from tests import octets
 from tests.fakes import directives, environment, set_up
 
@@ -85,7 +84,7 @@ def make_plugins(cluster: Cluster) -> tuple[Handler, Kubernetes]:
 def make_answers() -> tuple[MakeAnswerer, Surroundings]:
     """Return what makes what answers at a listener, and what it was lent."""
     handler, kubernetes = make_plugins(make_cluster())
-    lent = Surroundings(Tasks().spawn, lambda *_: None, Counters.of(Metrics()), time.monotonic)
+    lent = Surroundings(lambda *_: None, Counters.of(Metrics()), time.monotonic)
     routes = Routes([Route(ROOT, handler, recursive=False, refreshes=(kubernetes.refresh,))])
     return partial(Responder, routes, lent), lent
 

@@ -1,17 +1,15 @@
 """Octets in, octets out: picks the server block for a query, steps its chain, answers what reaches none.
 
-An answer from memory never touches the event loop: the chain's coroutine is stepped once by hand, in the callback that
-read the query, and only one that suspends becomes a task. An answer that may be given again does not even touch the
-chain; see `replies`.
+An answer from memory never touches the event loop: the chain's coroutine is stepped by hand, in the callback that read
+the query. One that suspends is stepped on when what it awaits is there; it is no task. An answer that may be given
+again does not even touch the chain; see `replies`.
 
 Source: RFC 1035 section 4.1, RFC 5936 section 4, RFC 8906, RFC 9619.
 """
 
-from asyncio import Task
-from collections.abc import Callable, Coroutine, Generator, Iterable
-from functools import partial
+from asyncio import CancelledError, Future, get_running_loop
+from collections.abc import Callable, Coroutine, Iterable
 from itertools import chain
-from types import coroutine as generator_coroutine
 from typing import Any, NamedTuple
 
 from svcdns.chain import Handler
@@ -27,8 +25,9 @@ from svcdns.replies import DATAGRAM_OCTETS, ID_SIZE, STREAM_OCTETS, Replies, Rep
 MAX_DEPTH = 8
 """How many CNAMEs are followed from a client's question (RFC 1034 section 3.6.2 asks for a bound)."""
 
-Spawn = Callable[[Coroutine[Any, Any, bytes]], Task[bytes]]
 Drop = Callable[[Query, Response], None]
+Awaited = Future[Any] | None
+"""What a coroutine hands to whoever steps it: what it awaits, or None to be stepped on in the next turn."""
 
 _LONGEST_REMEMBERED = 512
 _LONGEST_GIVEN_AGAIN = 4096
@@ -112,13 +111,11 @@ class Surroundings(NamedTuple):
     """What the application lends to responders.
 
     Attributes:
-        spawn: Makes a task of an answer that must wait.
         drop: Is told of every query that reaches no server block, for metrics.
         counters: What listeners count.
         clock: Monotonic time in seconds.
     """
 
-    spawn: Spawn
     drop: Drop
     counters: Counters
     clock: Callable[[], float]
@@ -148,6 +145,60 @@ class Exchange(NamedTuple):
         return self.write(response)[ID_SIZE:]
 
 
+class Suspended:
+    """An answer whose chain awaits something, as a rule what an upstream says.
+
+    A task would step the chain as well, at the cost of three more turns of the event loop. So a chain awaits futures;
+    what asks for a task, such as a timeout, is to be spawned.
+
+    Args:
+        exchange: The query, and what its answer must keep to.
+        waiting: The chain.
+        awaited: What it awaits.
+    """
+
+    __slots__ = ("_exchange", "_tell", "_waiting")
+
+    def __init__(self, exchange: Exchange, waiting: Coroutine[Awaited, None, Response], awaited: Awaited) -> None:
+        self._exchange = exchange
+        self._waiting = waiting
+        self._tell: Callable[[bytes | None], None]
+        self._wait_for(awaited)
+
+    def tell(self, call: Callable[[bytes | None], None]) -> None:
+        """See `sockets.Later`."""
+        self._tell = call
+
+    def _wait_for(self, awaited: Awaited) -> None:
+        if awaited is None:  # the chain only gives others their turn
+            get_running_loop().call_soon(self._go_on)
+        else:
+            awaited.add_done_callback(self._go_on)
+
+    def _go_on(self, _: Awaited = None) -> None:
+        """Step the chain on; one that fails has no answer."""
+        answer = None
+        try:
+            step = self._step()
+            if not isinstance(step, bytes):
+                self._wait_for(step)
+                return
+            answer = step
+        except CancelledError:
+            pass
+        except Exception as error:  # noqa: BLE001 - the listener must learn that there is no answer
+            context = {"message": "a query that had to wait has no answer", "exception": error}
+            get_running_loop().call_exception_handler(context)
+        self._tell(answer)
+
+    def _step(self) -> Awaited | bytes:
+        """Return what the chain awaits next, or else the answer."""
+        try:
+            return self._waiting.send(None)
+        except StopIteration as stop:
+            return self._exchange.write(stop.value)
+
+
 class Responder:
     """Answers the messages of one listener.
 
@@ -164,7 +215,7 @@ class Responder:
         self._routes = routes
         self._listener = listener
         self._tcp = listener.transport == "tcp"
-        self._spawn, self._drop, self._counters, self._clock = surroundings
+        self._drop, self._counters, self._clock = surroundings
         self._replies = Replies(self._clock, STREAM_OCTETS if self._tcp else DATAGRAM_OCTETS)
         self._slow = 0
         self._slow_seconds = 0.0
@@ -221,10 +272,10 @@ class Responder:
         exchange = self._exchange(envelope, route)
         waiting = route.handler(self._query(envelope, octets, client, route.zone))
         try:
-            yielded = waiting.send(None)
+            awaited = waiting.send(None)
         except StopIteration as stop:
             return self._reply(octets, essence, exchange, stop.value)
-        return self._spawn(_finish(exchange, waiting, yielded))
+        return Suspended(exchange, waiting, awaited)
 
     def _reply(self, octets: bytes, essence: bytes, exchange: Exchange, response: Response) -> bytes:
         """Write *response*, and remember it if it may be given again."""
@@ -289,24 +340,3 @@ def _refusal(envelope: wire.Envelope, route: Route | None) -> Response | None:
     if envelope.rclass != CLASS_IN or envelope.rtype in _TRANSFERS:
         return Response(Rcode.REFUSED)
     return REFUSED if route is None else None
-
-
-async def _finish(exchange: Exchange, waiting: Coroutine[Any, Any, Response], yielded: Any) -> bytes:
-    """Go on with a chain that had to wait, and write what it answers at last."""
-    return exchange.write(await _resume(waiting, yielded))
-
-
-@generator_coroutine
-def _resume(waiting: Coroutine[Any, Any, Response], yielded: Any) -> Generator[Any, Any, Response]:
-    """Go on, inside a task, with a coroutine whose first step was taken by hand and gave *yielded*."""
-    while True:
-        try:
-            sent = yield yielded
-        except BaseException as error:  # noqa: BLE001 - the coroutine decides, cancellation included
-            step = partial(waiting.throw, error)
-        else:
-            step = partial(waiting.send, sent)
-        try:
-            yielded = step()
-        except StopIteration as stop:
-            return stop.value  # type: ignore[no-any-return]

@@ -59,7 +59,7 @@ class Server:
         files = raise_file_limit()
         self._connections = Connections(self._counters, Limits(connections=min(files // 2, Limits().connections)))
         traffic = Traffic(self.metrics)
-        self._surroundings = Surroundings(self.tasks.spawn, traffic.count_dropped, self._counters, time.monotonic)
+        self._surroundings = Surroundings(traffic.count_dropped, self._counters, time.monotonic)
         self._routes: dict[str, Routes] = {}
         self._running: dict[int, asyncio.Task[None]] = {}
 

@@ -20,8 +20,7 @@ from svcdns.net.connections import Connections, Limits
 from svcdns.net.datagrams import Datagrams
 from svcdns.net.sockets import Answer, BindError, Counters, TellClient, bind
 from svcdns.net.streams import Streams
-from svcdns.responder import Responder, Route, Routes, Spawn, Surroundings
-from svcdns.tasks import Tasks
+from svcdns.responder import Responder, Route, Routes, Surroundings
 from tests import octets, programs
 
 PATIENCE = 10.0
@@ -55,15 +54,26 @@ class Answers:
     async def settle(self) -> None: ...
 
 
+class Held:
+    """An answer that a test gives later."""
+
+    def tell(self, call: Callable[[bytes | None], None]) -> None:
+        self.give = call
+
+
+async def outcome(answer: Answer) -> bytes | None:
+    """Wait for an answer that is not there yet."""
+    assert not isinstance(answer, bytes | None)
+    told: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
+    answer.tell(told.set_result)
+    return await told
+
+
 def make_responder(
-    routes: Iterable[Route],
-    listener: Listener,
-    spawn: Spawn | None = None,
-    *,
-    clock: Callable[[], float] = time.monotonic,
+    routes: Iterable[Route], listener: Listener, *, clock: Callable[[], float] = time.monotonic
 ) -> Responder:
     """Make a responder for a listener that is none, ready to answer."""
-    lent = Surroundings(spawn or Tasks().spawn, lambda query, response: None, Counters.of(Metrics()), clock)
+    lent = Surroundings(lambda query, response: None, Counters.of(Metrics()), clock)
     responder = Responder(Routes(routes), lent, listener)
     responder.begin()
     return responder
@@ -209,11 +219,9 @@ async def frontend(
     if not isinstance(handlers, Mapping):
         handlers = {ROOT: handlers}
     routes = [Route(zone, handler, recursive) for zone, handler in handlers.items()]
-    counters, tasks = Counters.of(Metrics()), Tasks()
+    counters = Counters.of(Metrics())
     dropped: list[tuple[Query, Response]] = []
-    lent = Surroundings(
-        tasks.spawn, lambda query, response: dropped.append((query, response)), counters, time.monotonic
-    )
+    lent = Surroundings(lambda query, response: dropped.append((query, response)), counters, time.monotonic)
     make = partial(Responder, Routes(routes), lent)
     connections = Connections(counters, limits)
     udp, tcp = bind_pair(address)
@@ -233,4 +241,3 @@ async def frontend(
             await datagrams.stop(0)
         if tcp.fileno() != -1:  # the test may have stopped it
             await streams.stop(0)
-        await tasks.cancel()

@@ -1,8 +1,6 @@
 """What the responder itself decides: which block, whether to wait, what to tell of the query."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextvars import ContextVar
 
 import pytest
 
@@ -12,22 +10,14 @@ from svcdns.dns.name import ROOT, Name, from_text
 from svcdns.dns.records import RRset, Rtype
 from svcdns.net.sockets import Answer
 from svcdns.responder import MAX_DEPTH, REFUSED, Route, Routes, refuse
-from svcdns.tasks import Tasks
 from tests import octets
-from tests.frontend import make_responder
+from tests.frontend import make_responder, outcome
 
 UDP = Listener("dns://:53", "udp", 1, "0.0.0.0", 53)
 TCP = UDP._replace(transport="tcp")
 CLIENT = ("192.0.2.7", 4242)
 WEB = octets.question("web.default.svc.cluster.local")
 DATA = Response(answer=(RRset(from_text("web.default.svc.cluster.local"), Rtype.A, 5, [bytes(4)]),))
-
-
-@pytest.fixture
-async def tasks() -> AsyncIterator[Tasks]:
-    made = Tasks()
-    yield made
-    await made.cancel()
 
 
 class Chain:
@@ -46,9 +36,9 @@ def routes(**zones: Chain) -> list[Route]:
     return [Route(from_text(text.replace("_", ".")), chain, recursive=False) for text, chain in zones.items()]
 
 
-def respond(tasks: Tasks, handler: Handler, message: bytes, *, recursive: bool = False) -> Answer:
+def respond(handler: Handler, message: bytes, *, recursive: bool = False) -> Answer:
     """Answer *message* over UDP by one handler for all names."""
-    made = make_responder([Route(ROOT, handler, recursive)], UDP, tasks.spawn)
+    made = make_responder([Route(ROOT, handler, recursive)], UDP)
     return made.respond(message, lambda: CLIENT)
 
 
@@ -57,7 +47,7 @@ def flags_of(answer: object) -> int:
     return octets.read_header(answer).flags
 
 
-async def test_a_plugin_is_told_all_there_is_to_know_of_a_query(tasks: Tasks) -> None:
+async def test_a_plugin_is_told_all_there_is_to_know_of_a_query() -> None:
     chain = Chain()
     asked = octets.query(
         octets.question("WEB.cluster.LOCAL", 28),
@@ -88,9 +78,9 @@ async def test_a_plugin_is_told_all_there_is_to_know_of_a_query(tasks: Tasks) ->
 @pytest.mark.parametrize(
     ("extra", "payload"), [((), 512), ((octets.opt(payload=0),), 512), ((octets.opt(payload=513),), 513)]
 )
-async def test_the_payload_is_never_under_512(tasks: Tasks, extra: tuple[bytes, ...], payload: int) -> None:
+async def test_the_payload_is_never_under_512(extra: tuple[bytes, ...], payload: int) -> None:
     chain = Chain()
-    respond(tasks, chain, octets.query(WEB, *extra, flags=0))
+    respond(chain, octets.query(WEB, *extra, flags=0))
     (query,) = chain.seen
     assert query == Query(
         from_text("web.default.svc.cluster.local"),
@@ -118,7 +108,7 @@ async def test_the_payload_is_never_under_512(tasks: Tasks, extra: tuple[bytes, 
         ("cluster.local.example.com", "."),
     ],
 )
-async def test_the_longest_zone_takes_a_query(tasks: Tasks, name: str, zone: str) -> None:
+async def test_the_longest_zone_takes_a_query(name: str, zone: str) -> None:
     chain = Chain()
     made = make_responder(routes(**{".": chain, "cluster.local": chain, "svc.cluster.local": chain}), UDP)
     made.respond(octets.query(octets.question(name)), lambda: CLIENT)
@@ -133,14 +123,14 @@ async def test_the_longest_zone_takes_a_query(tasks: Tasks, name: str, zone: str
         ("web.svc.cluster.local", "svc.cluster.local"),
     ],
 )
-async def test_a_ds_record_of_an_apex_is_asked_of_the_zone_above(tasks: Tasks, name: str, zone: str) -> None:
+async def test_a_ds_record_of_an_apex_is_asked_of_the_zone_above(name: str, zone: str) -> None:
     chain = Chain()
     made = make_responder(routes(**{".": chain, "cluster.local": chain, "svc.cluster.local": chain}), UDP)
     made.respond(octets.query(octets.question(name, 43)), lambda: CLIENT)
     assert chain.seen[0].zone == from_text(zone)
 
 
-async def test_octets_that_look_like_a_zone_are_none(tasks: Tasks) -> None:
+async def test_octets_that_look_like_a_zone_are_none() -> None:
     chain = Chain()
     one_label = b"\x0fa\x07cluster\x05local\x00"
     answer = make_responder(routes(cluster_local=chain), UDP).respond(
@@ -150,47 +140,33 @@ async def test_octets_that_look_like_a_zone_are_none(tasks: Tasks) -> None:
     assert chain.seen == []
 
 
-async def test_an_answer_that_is_there_comes_at_once_and_makes_no_task(tasks: Tasks) -> None:
-    def spawn(work: object) -> asyncio.Task[bytes]:
-        raise AssertionError(work)
-
-    made = make_responder([Route(ROOT, Chain(), recursive=False)], UDP, spawn)
-    assert flags_of(made.respond(octets.query(WEB), lambda: CLIENT)) == octets.QR | octets.RD
+async def test_an_answer_that_is_there_comes_at_once() -> None:
+    assert flags_of(respond(Chain(), octets.query(WEB))) == octets.QR | octets.RD
 
 
-async def waits(tasks: Tasks, waiting: asyncio.Future[None]) -> asyncio.Task[bytes]:
+def waits(waiting: asyncio.Future[None]) -> Answer:
     """Return the answer to a query whose chain awaits *waiting*."""
 
     async def handle(query: Query) -> Response:
         await waiting
         await asyncio.sleep(0)
         await asyncio.gather(asyncio.sleep(0), asyncio.sleep(0))
-        async with asyncio.timeout(10):
-            await asyncio.sleep(0)
+        await asyncio.wait([waiting])
         return DATA
 
-    answer = respond(tasks, handle, octets.query(WEB), recursive=True)
-    assert isinstance(answer, asyncio.Task)
-    return answer
+    return respond(handle, octets.query(WEB), recursive=True)
 
 
-async def test_an_answer_that_must_wait_comes_as_a_task(tasks: Tasks) -> None:
+async def test_an_answer_that_must_wait_comes_when_what_it_waits_for_is_there() -> None:
     waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    answer = await waits(tasks, waiting)
+    answer = asyncio.ensure_future(outcome(waits(waiting)))
     await asyncio.sleep(0)
     assert not answer.done()
     waiting.set_result(None)
     assert flags_of(await answer) == octets.QR | octets.RD | octets.RA
 
 
-async def test_what_is_waited_for_may_be_there_before_the_task_begins(tasks: Tasks) -> None:
-    waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    answer = await waits(tasks, waiting)
-    waiting.set_result(None)
-    assert flags_of(await answer) == octets.QR | octets.RD | octets.RA
-
-
-async def test_a_failure_of_what_is_waited_for_reaches_the_chain(tasks: Tasks) -> None:
+async def test_a_failure_of_what_is_waited_for_reaches_the_chain() -> None:
     waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def handle(query: Query) -> Response:
@@ -200,42 +176,36 @@ async def test_a_failure_of_what_is_waited_for_reaches_the_chain(tasks: Tasks) -
             return Response(Rcode.SERVFAIL)
         return DATA
 
-    answer = respond(tasks, handle, octets.query(WEB))
-    assert isinstance(answer, asyncio.Task)
+    answer = respond(handle, octets.query(WEB))
     waiting.set_exception(ConnectionError())
-    assert flags_of(await answer) & 0xF == Rcode.SERVFAIL
+    assert flags_of(await outcome(answer)) & 0xF == Rcode.SERVFAIL
 
 
-async def test_a_cancelled_query_lets_its_chain_clean_up(tasks: Tasks) -> None:
+async def test_a_chain_whose_wait_is_cancelled_cleans_up_and_there_is_no_answer() -> None:
     cleaned = []
+    waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def handle(query: Query) -> Response:
         try:
-            await asyncio.get_running_loop().create_future()
+            await waiting
         finally:
             cleaned.append(True)
         return DATA
 
-    answer = respond(tasks, handle, octets.query(WEB))
-    assert isinstance(answer, asyncio.Task)
-    await asyncio.sleep(0)
-    answer.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await answer
+    answer = respond(handle, octets.query(WEB))
+    waiting.cancel()
+    assert await outcome(answer) is None
     assert cleaned == [True]
 
 
-async def test_queries_that_wait_do_not_share_their_context(tasks: Tasks) -> None:
-    mine: ContextVar[int] = ContextVar("mine")
-
+async def test_a_chain_that_fails_after_a_wait_is_logged_and_gives_no_answer(caplog: pytest.LogCaptureFixture) -> None:
     async def handle(query: Query) -> Response:
         await asyncio.sleep(0)
-        mine.set(query.id)
-        await asyncio.sleep(0)
-        return Response(mine.get())
+        raise ZeroDivisionError
 
-    answers = [respond(tasks, handle, octets.query(WEB, id=ident)) for ident in range(10)]
-    assert [flags_of(await answer) & 0xF for answer in answers if isinstance(answer, asyncio.Task)] == list(range(10))
+    assert await outcome(respond(handle, octets.query(WEB))) is None
+    assert "has no answer" in caplog.text
+    assert "ZeroDivisionError" in caplog.text
 
 
 async def test_a_plugins_own_question_goes_to_the_block_that_a_clients_would() -> None:

@@ -299,7 +299,7 @@ class Connection:
             answers.clear()
         elif answer is not None:
             self.in_flight += 1
-            answer.add_done_callback(self._answered)
+            answer.tell(self._answered)
         else:
             self._connections.counters.silent.value += 1
             self._closing = True
@@ -326,11 +326,11 @@ class Connection:
             self._loop.remove_reader(self._socket)
         self._reading = reading
 
-    def _answered(self, answer: asyncio.Task[bytes]) -> None:
+    def _answered(self, answer: bytes | None) -> None:
         self.in_flight -= 1
-        if not self._closing and not answer.cancelled() and answer.exception() is None:
+        if not self._closing and answer is not None:
             self._since = monotonic()
-            self._send(self._frame(answer.result()))
+            self._send(self._frame(answer))
             if len(self._unsent) > self._connections.limits.unread:
                 self._connections.counters.closed.value += 1
                 self.abort()

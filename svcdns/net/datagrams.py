@@ -9,6 +9,7 @@ Source: RFC 8085, RFC 9715.
 import asyncio
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 
 from svcdns.net.mmsg import Mmsg
@@ -52,7 +53,8 @@ class Datagrams:
         self._counters = counters
         self.listener = describe(bound, label, "udp")
         self.answerer = make(self.listener)
-        self._pending: set[asyncio.Task[bytes]] = set()
+        self._waiting = 0
+        self._settled = asyncio.Event()
         bound.setblocking(False)  # noqa: FBT003 - its only argument
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
         self._packets = packets_of(bound)
@@ -72,8 +74,10 @@ class Datagrams:
             grace: How long answers that wait for an upstream may still take, in seconds.
         """
         self._drain()
-        if self._pending:
-            await asyncio.wait(self._pending, timeout=grace)
+        if self._waiting:
+            self._settled.clear()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._settled.wait(), grace)
         self.pause()
         self._drain()
         self._socket.close()
@@ -119,8 +123,8 @@ class Datagrams:
         if answer is None:
             self._counters.silent.value += 1
         else:
-            self._pending.add(answer)
-            answer.add_done_callback(partial(self._finish, self._packets.sender(place)))
+            self._waiting += 1
+            answer.tell(partial(self._finish, self._packets.sender(place)))
         return None
 
     def _client(self, place: int) -> tuple[str, int]:
@@ -135,11 +139,13 @@ class Datagrams:
         if answers:
             self._counters.unsent.value += self._packets.send(first, answers)
 
-    def _finish(self, sender: Sender, answer: asyncio.Task[bytes]) -> None:
-        self._pending.discard(answer)
-        if answer.cancelled() or answer.exception() is not None:
-            return
-        try:
-            self._socket.sendmsg((answer.result(),), sender.control, 0, sender.address)
-        except OSError:
-            self._counters.unsent.value += 1
+    def _finish(self, sender: Sender, answer: bytes | None) -> None:
+        """Send an answer that had to wait."""
+        self._waiting -= 1
+        if answer is not None:
+            try:
+                self._socket.sendmsg((answer,), sender.control, 0, sender.address)
+            except OSError:
+                self._counters.unsent.value += 1
+        if not self._waiting:
+            self._settled.set()

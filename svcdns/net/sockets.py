@@ -1,6 +1,5 @@
 """What the UDP and the TCP listener share: sockets and their addresses, and what a listener does with a message."""
 
-import asyncio
 import resource
 import socket
 import sys
@@ -14,7 +13,15 @@ from svcdns.dns.message import Listener
 from svcdns.errors import SvcdnsError
 from svcdns.metrics import Counter, Metrics
 
-Answer = bytes | asyncio.Task[bytes] | None
+
+class Later(Protocol):
+    """An answer that is not there yet."""
+
+    def tell(self, call: Callable[[bytes | None], None]) -> None:
+        """Have *call* called, once, with the answer, or with None where there is none after all."""
+
+
+Answer = bytes | Later | None
 """What a message is answered with: octets at once, octets later, or silence."""
 
 TellClient = Callable[[], tuple[str, int]]

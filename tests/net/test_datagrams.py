@@ -15,7 +15,7 @@ from svcdns.net.mmsg import Mmsg
 from svcdns.net.packets import BATCH, OneByOne, Packets
 from svcdns.net.sockets import Answer, Counters, bind
 from tests import octets
-from tests.frontend import PATIENCE, Answers, frontend
+from tests.frontend import PATIENCE, Answers, Held, frontend
 
 Give = Callable[[bytes], Answer]
 
@@ -162,11 +162,14 @@ def give(answer: bytes) -> Give:
 def give_later(answer: bytes) -> Give:
     """Answer a turn of the loop later."""
 
-    async def make() -> bytes:
-        await asyncio.sleep(0)
-        return answer
+    def hold(message: bytes) -> Answer:
+        if message == b"last":
+            return b"done"
+        held = Held()
+        asyncio.get_running_loop().call_soon(lambda: held.give(answer))
+        return held
 
-    return lambda message: asyncio.ensure_future(make()) if message != b"last" else b"done"
+    return hold
 
 
 BIND_TO = pytest.mark.parametrize("address", ["127.0.0.1", "0.0.0.0"])
@@ -201,35 +204,24 @@ async def test_what_came_before_a_stop_is_answered(make: Callable[[bytes], Give]
 
 @BIND_TO
 async def test_a_stop_waits_no_longer_than_its_grace(address: str) -> None:
-    never: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-
-    async def wait() -> bytes:
-        return await never
-
-    task = asyncio.ensure_future(wait())
-    async with listening(lambda message: task, address) as (datagrams, counters, client):
+    held = Held()
+    async with listening(lambda message: held, address) as (datagrams, counters, client):
         client.send(b"question")
         await datagrams.stop(0.01)
-        never.set_result(b"too late")
-        assert await task == b"too late"
-        await asyncio.sleep(0)
+        held.give(b"too late")
         assert counters.unsent.value == 1
 
 
 @BIND_TO
-async def test_a_failed_or_cancelled_answer_is_silence(address: str) -> None:
-    async def fail() -> bytes:
-        raise ConnectionError
-
-    failed, cancelled = asyncio.ensure_future(fail()), asyncio.ensure_future(asyncio.sleep(PATIENCE, b""))
-    tasks: list[bytes | asyncio.Task[bytes]] = [b"done", cancelled, failed]
-    async with listening(lambda message: tasks.pop(), address) as (datagrams, _, client):
+async def test_an_answer_that_does_not_come_is_silence(address: str) -> None:
+    held = Held()
+    answers: list[Answer] = [b"done", held]
+    async with listening(lambda message: answers.pop(), address) as (datagrams, _, client):
         datagrams.start()
-        for _ in range(3):
+        for _ in range(2):
             client.send(b"question")
         assert await receive(client) == b"done"
-        cancelled.cancel()
-        await asyncio.wait([failed, cancelled])
+        held.give(None)
         await datagrams.stop(PATIENCE)
         with pytest.raises(BlockingIOError):
             client.recv(512)
@@ -262,15 +254,16 @@ async def test_each_of_a_batch_gets_its_own_answer_or_none(
     packets_of: Callable[[socket.socket], Packets], address: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Answers at once, later and never, in any order, and one query that nobody can answer."""
-    held: list[asyncio.Task[bytes]] = []
+    held: list[Held] = []
 
     def answer(message: bytes) -> Answer:
         kind, name = message[:1], message[1:]
         if kind == b"f":
             raise ZeroDivisionError
         if kind == b"h":
-            held.append(asyncio.ensure_future(asyncio.sleep(0, name)))
-            return held[-1]
+            held.append(each := Held())
+            asyncio.get_running_loop().call_soon(lambda: each.give(name))
+            return each
         return name if kind == b"g" else None
 
     order = 4 * "ghgshhggfgsfhggg"  # give, hold, say nothing, fail
