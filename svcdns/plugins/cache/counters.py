@@ -44,19 +44,18 @@ class Counters:
         entries = metrics.gauge("coredns_cache_entries", "Entries in the cache.", labels)
         self._success_hits = hits.labels(server, "success", zones, _VIEW)
         self._denial_hits = hits.labels(server, "denial", zones, _VIEW)
-        self._evictions = []
+        self._success_evictions = evictions.labels(server, "success", zones, _VIEW)
+        self._denial_evictions = evictions.labels(server, "denial", zones, _VIEW)
         for name, table in (("success", store.success), ("denial", store.denial)):
             entries.labels(server, name, zones, _VIEW).follow(partial(_count, ref(table)))
-            self._evictions.append((table, evictions.labels(server, name, zones, _VIEW)))
 
     def hits(self, kind: Kind) -> Counter:
         """Return what counts the hits of a kind of entry."""
         return self._success_hits if kind is Kind.SUCCESS else self._denial_hits
 
-    def note_evictions(self) -> None:
-        """Count what had to give way since the last call."""
-        for table, counter in self._evictions:
-            counter.value += table.take_evicted()
+    def evictions(self, kind: Kind) -> Counter:
+        """Return what counts the entries that gave way to one of a kind."""
+        return self._success_evictions if kind is Kind.SUCCESS else self._denial_evictions
 
 
 def _count(table: Callable[[], Table | None]) -> int:

