@@ -4,7 +4,6 @@ Source: CoreDNS's metrics, names, labels and buckets alike.
 """
 
 from functools import partial
-from typing import NamedTuple
 
 from svcdns.dns.message import Listener, Note, Query, Rcode, Response, rcode_to_text, uncompressed_size
 from svcdns.dns.name import Name, to_text
@@ -23,26 +22,14 @@ _RCODES = frozenset(Rcode)
 _MOST_NOTES = 1024
 
 
-class Kind(NamedTuple):
-    """What queries and answers of one row are told apart by.
-
-    Attributes:
-        do: Whether the query asks for DNSSEC.
-        query_size: Octets of the query.
-        response_size: Octets of the answer before compression.
-        rcode: The answer's response code.
-        plugin: The plugin that made it.
-    """
-
-    do: bool
-    query_size: int
-    response_size: int
-    rcode: int
-    plugin: str
+Kind = tuple[bool, int, int, int, str]
+"""What queries and answers of one row are told apart by: whether DNSSEC is asked for, the octets of the query, those of
+the answer before compression, the response code, and the plugin that made the answer.
+"""
 
 
 def _kind(query: Query, response: Response) -> Kind:
-    return Kind(query.do, query.size, uncompressed_size(query, response), response.rcode, response.plugin)
+    return query.do, query.size, uncompressed_size(query, response), response.rcode, response.plugin
 
 
 class Families:
@@ -91,15 +78,16 @@ class Row:
 
     def count(self, kind: Kind, times: int, seconds: float) -> None:
         """Count queries and answers of one *kind*, and the time between them, all together."""
+        do, query_size, response_size, rcode, plugin = kind
         self._requests.value += times
-        if kind.do:
+        if do:
             self._do.value += times
         self._duration.observe(seconds / times, times)
-        self._query_size.observe(kind.query_size, times)
-        self._response_size.observe(kind.response_size, times)
-        counter = self._responses.get((kind.rcode, kind.plugin))
+        self._query_size.observe(query_size, times)
+        self._response_size.observe(response_size, times)
+        counter = self._responses.get((rcode, plugin))
         if counter is None:
-            counter = self._response(kind.rcode, kind.plugin)
+            counter = self._response(rcode, plugin)
         counter.value += times
 
     def note(self, kind: Kind) -> Note:
