@@ -49,6 +49,7 @@ class Mmsg:
         self._addresses = self._controls.view("H", _CONTROL.size)
         self._interfaces = self._controls.view("I", _CONTROL.size + (0 if self._ipv4 else 16))
         self._queries = _Messages(_Buffers(LARGEST_QUERY), self._clients, self._controls)
+        self._senders: dict[int, Sender] = {}  # of this batch; who waits for an upstream is asked for twice
         self._answers = _Messages(_Buffers(_LARGEST_ANSWER), self._clients, self._controls)
 
     @staticmethod
@@ -61,6 +62,7 @@ class Mmsg:
         """See `packets.Packets`."""
         queries = self._queries
         count = _recvmmsg(self._fileno(), queries.address, BATCH, _WITHOUT_WAITING, None)
+        self._senders.clear()
         if count < 1:  # nothing is left to read; an ICMP error tells of a client that went away
             return ()
         if self._controls.size:
@@ -82,6 +84,12 @@ class Mmsg:
 
     def sender(self, place: int) -> Sender:
         """See `packets.Packets`."""
+        sender = self._senders.get(place)
+        if sender is None:
+            sender = self._senders[place] = self._read_sender(place)
+        return sender
+
+    def _read_sender(self, place: int) -> Sender:
         client, told = self._clients[place], self._controls[place]
         control = []
         if self._answers.control_sizes[place]:
