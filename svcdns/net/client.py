@@ -191,10 +191,11 @@ class Exchange:
     def _send(self, octets: bytes) -> None:
         if self._port is None:
             return
-        self._last = now = self.upstream.poller.clock()
+        upstream = self.upstream
+        self._last = now = upstream.poller.clock()
         if not self._sent:
             self._first = now
-        self._repeat_at = now + self.upstream.round_trip.timeout * float(1 << min(self._sent, TRIES))
+        self._repeat_at = now + upstream.round_trip.timeout * (1 << min(self._sent, TRIES))
         self._sent += 1
         try:
             self._port.socket.send(octets)
@@ -310,11 +311,9 @@ class Exchange:
         """Have `_wake` called when something is due next, if that is earlier than it is called anyway."""
         if self.over:
             return
-        when = min(self._deadline, self._stream_at)
-        if self._port is not None:
-            when = min(when, self._repeat_at)
-        if not self._missed:
-            when = min(when, self._patience)
+        repeat_at = self._deadline if self._port is None else self._repeat_at
+        patience = self._deadline if self._missed else self._patience
+        when = min(self._deadline, self._stream_at, repeat_at, patience)
         if when < self._next:
             self._next = when
             if self._timer is not None:

@@ -74,6 +74,10 @@ class Health:
         self._transport = transport
         self._reported = False
 
+    def is_down(self, most: int) -> bool:
+        """Tell whether it left over *most* probes in a row unanswered; 0 for any number."""
+        return 0 < most < self.failed_probes
+
     def note_answer(self) -> None:
         """Trust it again."""
         if self.suspect:
@@ -108,6 +112,9 @@ class Upstream:
         pool: Its TCP or TLS connections.
         ports: The UDP sockets that it is asked from.
         round_trip: How long it takes to answer.
+        encrypted: Whether it is asked over TLS alone.
+        trusted: Whether it is believed when it says that it validated (AD): nobody between here and there can say so
+            (RFC 4035 section 4.9.3, RFC 6840 section 5.8).
         looping: Whether what it is asked comes back to us.
         streams: Its health over TCP or TLS.
         datagrams: Its health over UDP; the same where it is asked over TLS alone.
@@ -121,6 +128,8 @@ class Upstream:
         self.pool = Pool(route, keeping, poller, counters.hits, counters.misses)
         self.ports = Ports(self.open_socket, poller, counters.found, counters.opened)
         self.round_trip = RoundTrip()
+        self.encrypted = route.context is not None
+        self.trusted = self.encrypted or not ip_address(route.address).is_global
         self.looping = False
         self.streams = Health(self.label, "TLS" if self.encrypted else "TCP")
         self.datagrams = self.streams if self.encrypted else Health(self.label, "UDP")
@@ -131,22 +140,13 @@ class Upstream:
         self._edns_answered = -math.inf
 
     @property
-    def encrypted(self) -> bool:
-        """Whether it is asked over TLS alone."""
-        return self.route.context is not None
-
-    @property
-    def trusted(self) -> bool:
-        """Whether it is believed when it says that it validated (AD): nobody between here and there can say so.
-
-        Source: RFC 4035 section 4.9.3, RFC 6840 section 5.8.
-        """
-        return self.encrypted or not ip_address(self.route.address).is_global
-
-    @property
     def knows_edns(self) -> bool:
         """Whether it has just answered with an OPT record, so that silence is not for that of the question."""
         return self.poller.clock() - self._edns_answered < _EDNS_KNOWN
+
+    def health(self, *, stream: bool) -> Health:
+        """Return its health over one of its transports."""
+        return self.streams if stream else self.datagrams
 
     def encode(self, query: Query, *, opt: bool = True) -> Asked:
         """Put a question together, with all that is random in it drawn afresh."""

@@ -11,7 +11,7 @@ Policy = Callable[[Sequence[Upstream]], Sequence[Upstream]]
 
 def _random() -> Policy:
     draw = random.SystemRandom()
-    return lambda upstreams: draw.sample(upstreams, len(upstreams)) if len(upstreams) > 1 else upstreams
+    return lambda upstreams: draw.sample(upstreams, len(upstreams))
 
 
 def _round_robin() -> Policy:

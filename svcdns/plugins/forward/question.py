@@ -9,8 +9,7 @@ Source: RFC 5452 section 5, RFC 8914 section 4, RFC 9520 section 3.
 
 import math
 from asyncio import Future, get_running_loop
-from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from svcdns.dns.message import Ede, ExtendedError, Query, Rcode, Response, rcode_to_text
@@ -143,7 +142,8 @@ class Question:
             self._refusal = _mark(upstream, response)
             self._go_on()
         else:
-            self._finish(response._replace(plugin=PLUGIN), keep=True)
+            rcode, answer, authority, additional, aa, ad, *_ = response
+            self._finish(Response(rcode, answer, authority, additional, aa, ad, plugin=PLUGIN), keep=True)
 
     def fail(self, exchange: Exchange, error: UpstreamError) -> None:
         """Ask the next upstream."""
@@ -175,7 +175,7 @@ class Question:
         if due:
             self._late = True
             self._askers = [each for each in self._askers if each[0] > now]
-            _answer(iter(due), self._verdict())
+            _answer(due, self._verdict())
         if not self._askers:
             self._terms.note_abandoned(self)
         elif self._again_at <= now:
@@ -236,19 +236,18 @@ class Question:
             exchange.close()
         self._exchanges.clear()
         askers, self._askers = [asker for _, asker in self._askers], []
-        late = self._late or any(asker.done() for asker in askers)
-        _answer(iter(askers), response)
+        late = self._late or True in [asker.done() for asker in askers]
         self._terms.end(self, response if keep and late else None)
+        _answer(askers, response)
 
 
-def _answer(askers: Iterator["Future[Response]"], response: Response) -> None:
+def _answer(askers: list[Future[Response]], response: Response) -> None:
     """Answer some of *askers*; those who are left have their turn when others have had theirs."""
-    some = list(islice(askers, AT_ONCE))
-    for asker in some:
-        if not asker.done():  # else its client's connection is gone
+    for asker in askers[:AT_ONCE]:
+        if not asker.done():  # else it waits no longer
             asker.set_result(response)
-    if len(some) == AT_ONCE:
-        get_running_loop().call_soon(_answer, askers, response)
+    if len(askers) > AT_ONCE:
+        get_running_loop().call_soon(_answer, askers[AT_ONCE:], response)
 
 
 def _mark(upstream: Upstream, response: Response) -> Response:

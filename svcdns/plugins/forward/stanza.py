@@ -118,16 +118,15 @@ class Stanza:
         usable = [upstream for upstream in current if not upstream.looping]
         if not usable:
             return f"{current[0].label} leads back here" if current else "no upstream is known"
-        up = [upstream for upstream in usable if not self._is_down(_health(upstream, stream=stream))]
+        up = [upstream for upstream in usable if not upstream.health(stream=stream).is_down(settings.max_fails)]
         if not up:
             self._broken.value += 1
             if settings.failfast_all_unhealthy_upstreams:
                 return "all upstreams are down"
             up = usable
-        ordered = self._order(up)
-        if len(ordered) > 1:
-            ordered = sorted(ordered, key=lambda upstream: _health(upstream, stream=stream).suspect)
-        return ordered[: settings.attempts] if settings.attempts else ordered
+        if len(up) > 1:
+            up = sorted(self._order(up), key=lambda upstream: upstream.health(stream=stream).suspect)
+        return up[: settings.attempts] if settings.attempts else up
 
     def note(self, upstream: Upstream, response: Response, seconds: float) -> None:
         """Count an answer."""
@@ -211,13 +210,6 @@ class Stanza:
         self._questions[key] = question
         question.begin()
         return question
-
-    def _is_down(self, health: Health) -> bool:
-        return 0 < self._settings.max_fails < health.failed_probes
-
-
-def _health(upstream: Upstream, *, stream: bool) -> Health:
-    return upstream.streams if stream else upstream.datagrams
 
 
 def _unable(reason: str, code: Ede = Ede.NO_REACHABLE_AUTHORITY) -> Response:
