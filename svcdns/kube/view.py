@@ -58,6 +58,7 @@ class View:
         self._cluster = cluster
         self._options = options
         self._apexes = frozenset(options.zones)
+        self._endings = tuple(options.zones)
         self._directory = Directory(cluster, options, local)
         self._revision = -1
         self._late: frozenset[Kind] = frozenset()
@@ -193,6 +194,8 @@ class View:
 
     def _apex(self, name: Name) -> Name | None:
         """Return the longest zone that holds *name*."""
+        if not name.endswith(self._endings):
+            return None
         while name not in self._apexes:
             if name == ROOT:
                 return None

@@ -5,7 +5,7 @@ Source: draft-vixie-dnsext-dns0x20, RFC 5452 section 9.2, RFC 6891 section 7, RF
 
 import logging
 import math
-import secrets
+import os
 import socket
 import sys
 from dataclasses import dataclass
@@ -151,7 +151,7 @@ class Upstream:
     def encode(self, query: Query, *, opt: bool = True) -> Asked:
         """Put a question together, with all that is random in it drawn afresh."""
         now = self.poller.clock()
-        bits = secrets.randbits(ID_BITS + 8 * len(query.name))
+        bits = int.from_bytes(os.urandom(ID_BITS // 8 + len(query.name)))
         return encode_query(query, bits, mixed=now >= self._folds_until, opt=opt and now >= self._plain_until)
 
     def open_socket(self) -> socket.socket:

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from itertools import pairwise
 from typing import Protocol, runtime_checkable
 
 from svcdns.chain import Environment, Handler, Plugin
@@ -53,16 +52,17 @@ class Forward(Plugin):
 
     async def handle(self, query: Query, rest: Handler) -> Response:
         """Answer *query* with what an upstream says."""
-        stanzas = [stanza for stanza in self._stanzas if stanza.takes(query.name)]
-        if not stanzas:
-            return await rest(query)
-        deadline = self._clock() + stanzas[0].budget
-        response = await stanzas[0].ask(query, deadline)
-        for before, stanza in pairwise(stanzas):
-            if not before.hands_on(response):
-                break
+        response = None
+        deadline = 0.0
+        for stanza in self._stanzas:
+            if not stanza.takes(query.name):
+                continue
+            if response is None:
+                deadline = self._clock() + stanza.budget
             response = await stanza.ask(query, deadline)
-        return response
+            if not stanza.hands_on(response):
+                break
+        return await rest(query) if response is None else response
 
     async def run(self) -> None:
         """Look host names up, and probe upstreams that failed."""
