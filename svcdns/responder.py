@@ -12,7 +12,7 @@ from collections.abc import Callable, Coroutine, Iterable
 from itertools import chain
 from typing import Any, NamedTuple
 
-from svcdns.chain import Handler
+from svcdns.chain import Handler, Wait
 from svcdns.dns import edns, wire
 from svcdns.dns.message import Ede, ExtendedError, Listener, Query, Rcode, Response
 from svcdns.dns.name import ROOT, Name, suffixes
@@ -170,7 +170,9 @@ class Suspended:
         self._tell = call
 
     def _wait_for(self, awaited: Awaited) -> None:
-        if awaited is None:  # the chain only gives others their turn
+        if isinstance(awaited, Wait):
+            awaited.go_on = self._go_on
+        elif awaited is None:  # the chain only gives others their turn
             get_running_loop().call_soon(self._go_on)
         else:
             awaited.add_done_callback(self._go_on)

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from svcdns.chain import Handler
+from svcdns.chain import Handler, Wait
 from svcdns.dns.message import Listener, Query, Rcode, Response
 from svcdns.dns.name import ROOT, Name, from_text
 from svcdns.dns.records import RRset, Rtype
@@ -164,6 +164,24 @@ async def test_an_answer_that_must_wait_comes_when_what_it_waits_for_is_there() 
     assert not answer.done()
     waiting.set_result(None)
     assert flags_of(await answer) == octets.QR | octets.RD | octets.RA
+
+
+async def test_whoever_ends_a_wait_steps_the_chain_on() -> None:
+    wait: Wait[Response] = Wait()
+    told: list[bytes | None] = []
+
+    async def handle(query: Query) -> Response:
+        return await wait
+
+    answer = respond(handle, octets.query(WEB))
+    assert not isinstance(answer, bytes | None)
+    answer.tell(told.append)
+    wait.set_result(DATA)
+    await asyncio.sleep(0)
+    assert told == []
+    assert wait.go_on is not None
+    wait.go_on()
+    assert [flags_of(each) for each in told] == [octets.QR | octets.RD]
 
 
 async def test_a_failure_of_what_is_waited_for_reaches_the_chain() -> None:

@@ -81,14 +81,14 @@ class Poller:
         if self._selector is not None:
             del self._watched[self._selector.unregister(watched).fd]
 
-    def hold(self, send: Callable[[], None]) -> None:
-        """Call *send* when all questions at hand have been put together: one after the other, packets cost less.
+    def hold(self, call: Callable[[], None]) -> None:
+        """Call *call* in the loop's next turn, after what was held before: one after the other, the like cost less.
 
-        What sends them stays in the processor's caches, and who receives them is woken up once.
+        What they run stays in the processor's caches, and who receives what they send is woken up once.
         """
         if not self._held:
-            asyncio.get_running_loop().call_soon(self._send_held)
-        self._held.append(send)
+            asyncio.get_running_loop().call_soon(self._call_held)
+        self._held.append(call)
 
     async def run(self) -> None:
         """Wait until cancelled, then let go of the event loop."""
@@ -110,13 +110,13 @@ class Poller:
             self._selector.close()
             self._selector = None
 
-    def _send_held(self) -> None:
+    def _call_held(self) -> None:
         try:
             while self._held:
                 self._held.popleft()()
         finally:
             if self._held:
-                asyncio.get_running_loop().call_soon(self._send_held)
+                asyncio.get_running_loop().call_soon(self._call_held)
 
     def _poll(self) -> None:
         """Call some of those who have something to read; what is left is for the next turn."""

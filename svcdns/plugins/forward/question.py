@@ -8,10 +8,11 @@ Source: RFC 5452 section 5, RFC 8914 section 4, RFC 9520 section 3.
 """
 
 import math
-from asyncio import Future, get_running_loop
+from asyncio import get_running_loop
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from svcdns.chain import Wait
 from svcdns.dns.message import Ede, ExtendedError, Query, Rcode, Response, rcode_to_text
 from svcdns.errors import UpstreamError
 from svcdns.net.client import STREAM_SHARE, Exchange
@@ -105,7 +106,7 @@ class Question:
         self._stream = stream
         self._poller = poller
         self._begun = poller.clock()
-        self._askers: list[tuple[float, Future[Response]]] = []
+        self._askers: list[tuple[float, Wait[Response]]] = []
         self._next_look = self._again_at = math.inf
         self._timer: Timer | None = None
         self._exchanges: list[Exchange] = []
@@ -117,7 +118,7 @@ class Question:
         """Ask the first upstream."""
         self._go_on()
 
-    def join(self, asker: "Future[Response]", deadline: float) -> None:
+    def join(self, asker: Wait[Response], deadline: float) -> None:
         """Answer *asker*, too, at *deadline* at the latest.
 
         Most questions are answered at once, so deadlines are looked at only after a while: else there would be a
@@ -175,7 +176,7 @@ class Question:
         if due:
             self._late = True
             self._askers = [each for each in self._askers if each[0] > now]
-            _answer(due, self._verdict())
+            self._answer(due, self._verdict())
         if not self._askers:
             self._terms.note_abandoned(self)
         elif self._again_at <= now:
@@ -238,16 +239,17 @@ class Question:
         askers, self._askers = [asker for _, asker in self._askers], []
         late = self._late or True in [asker.done() for asker in askers]
         self._terms.end(self, response if keep and late else None)
-        _answer(askers, response)
+        self._answer(askers, response)
 
-
-def _answer(askers: list[Future[Response]], response: Response) -> None:
-    """Answer some of *askers*; those who are left have their turn when others have had theirs."""
-    for asker in askers[:AT_ONCE]:
-        if not asker.done():  # else it waits no longer
-            asker.set_result(response)
-    if len(askers) > AT_ONCE:
-        get_running_loop().call_soon(_answer, askers[AT_ONCE:], response)
+    def _answer(self, askers: list[Wait[Response]], response: Response) -> None:
+        """Answer some of *askers*; those who are left have their turn when others have had theirs."""
+        for asker in askers[:AT_ONCE]:
+            if not asker.done():  # else it waits no longer
+                asker.set_result(response)
+                if asker.go_on is not None:
+                    self._poller.hold(asker.go_on)
+        if len(askers) > AT_ONCE:
+            get_running_loop().call_soon(self._answer, askers[AT_ONCE:], response)
 
 
 def _mark(upstream: Upstream, response: Response) -> Response:

@@ -4,7 +4,7 @@ import asyncio
 import math
 from collections.abc import Sequence
 
-from svcdns.chain import Environment
+from svcdns.chain import Environment, Wait
 from svcdns.dns.message import Ede, ExtendedError, Query, Rcode, Response, rcode_to_text
 from svcdns.dns.name import ROOT, Name, is_within
 from svcdns.dns.records import Rtype
@@ -80,10 +80,12 @@ class Stanza:
 
     def hands_on(self, response: Response) -> bool:
         """Tell whether the next directive that takes the name is asked after *response*."""
+        settings = self._settings
         if response.error is not None:
             return False
-        nodata = response.rcode == Rcode.NOERROR and not response.answer
-        return response.rcode in self._settings.next or (self._settings.next_on_nodata and nodata)
+        if response.rcode in settings.next:
+            return True
+        return settings.next_on_nodata and response.rcode == Rcode.NOERROR and not response.answer
 
     async def ask(self, query: Query, deadline: float) -> Response:
         """Answer *query* with what an upstream says, or with what is known at *deadline*."""
@@ -100,7 +102,7 @@ class Stanza:
             return question
         if question.response is not None:
             return question.response
-        asker: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
+        asker: Wait[Response] = Wait()
         question.join(asker, deadline)
         self._upstreams.abandoned.pop(question, None)
         self._waiting += 1
