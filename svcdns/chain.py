@@ -43,7 +43,10 @@ class Plugin:
     singular: bool = False
 
     async def handle(self, query: Query, rest: Handler) -> Response:
-        """Answer *query*, by default with what the rest of the chain answers."""
+        """Answer *query*, by default with what the rest of the chain answers.
+
+        It runs in no task: it may await futures, and spawns what needs a task, such as a timeout.
+        """
         return await rest(query)
 
     def refresh(self) -> None:

@@ -123,7 +123,7 @@ class Poller:
         if self._selector is None:
             return
         if not self._ready:
-            self._ready.extend(key for key, _ in self._selector.select(0))
+            self._ready.extend([key for key, _ in self._selector.select(0)])
         for _ in range(min(AT_ONCE, len(self._ready))):
             key = self._ready.popleft()
             if self._watched.get(key.fd) is key:  # else it was forgotten meanwhile
