@@ -13,7 +13,7 @@ import os
 import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from importlib import import_module
-from typing import Any
+from typing import Any, cast
 
 from svcdns.net.acceptor import PAUSE, Acceptor
 from svcdns.net.sockets import BindError, share
@@ -214,8 +214,7 @@ class _Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take a client in, in the place of the oldest one where there are too many."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - a listener of streams makes no other
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is no subclass
         self._others[transport] = self
         if len(self._others) > MAX_CONNECTIONS:
             _cut_oldest(self._others)

@@ -5,7 +5,7 @@ import pickle
 import socket
 import struct
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from svcdns.metrics import Report
 
@@ -99,9 +99,8 @@ class Channel(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take note of the transport."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - what a stream socket gets
-        self._transport = transport
-        transport.set_write_buffer_limits(high=0)
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is no subclass
+        self._transport.set_write_buffer_limits(high=0)
 
     def pause_writing(self) -> None:
         """Take note that something is left to send."""
