@@ -18,7 +18,9 @@ from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from itertools import cycle
 from statistics import median
-from typing import NamedTuple, cast
+from typing import NamedTuple
+
+import uvloop
 
 from bench.cluster import is_headless, names, questions
 from bench.randomized import with_cookie, with_letter_case
@@ -136,7 +138,7 @@ def stages() -> Iterator[tuple[str, float]]:
         known.end(1)
 
     known.begin()
-    yield "loop's turn", asyncio.run(turns())
+    yield "loop's turn", uvloop.run(turns())
     for title, together in ((f"of {BATCH}", BATCH), ("alone", 1)):
         receive, send = exchange(asked[0], together)
         yield f"receive, {title}", receive
@@ -278,22 +280,21 @@ def echo_datagrams(bound: socket.socket) -> None:
         bound.sendto(echo(message), client)
 
 
-class Echo(asyncio.BufferedProtocol):
-    """Echoes what comes over TCP, message by message."""
+def echo_stream(connected: socket.socket) -> None:
+    """Echo a message that came over TCP, whole and alone."""
+    octets = connected.recv(4096)
+    if octets:
+        connected.send(octets[:2] + echo(octets[2:]))
+    else:
+        asyncio.get_running_loop().remove_reader(connected)
+        connected.close()
 
-    _buffer = memoryview(bytearray(65536))
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take the client in."""
-        self._transport = cast("asyncio.Transport", transport)
-
-    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - it is no more than a wish
-        """Say where to read into."""
-        return self._buffer
-
-    def buffer_updated(self, nbytes: int) -> None:
-        """Echo a message, whose length is under 256 and stays the same."""
-        self._transport.write(b"\x00" + echo(bytes(self._buffer[1:nbytes])))
+def accept(bound: socket.socket) -> None:
+    """Take a client in, whose messages are echoed."""
+    connected, _ = bound.accept()
+    connected.setblocking(False)  # noqa: FBT003 - its only argument
+    asyncio.get_running_loop().add_reader(connected, echo_stream, connected)
 
 
 async def echo_by_epoll(bound: socket.socket) -> None:
@@ -305,14 +306,14 @@ async def echo_by_epoll(bound: socket.socket) -> None:
         echo_datagrams(bound)
 
 
-async def echo_by_reader(bound: socket.socket) -> None:
-    """Echo datagrams from a callback of asyncio's loop."""
+async def echo_by_loop(bound: socket.socket) -> None:
+    """Echo datagrams from a callback of the event loop."""
     asyncio.get_running_loop().add_reader(bound, echo_datagrams, bound)
 
 
-async def echo_by_protocol(bound: socket.socket) -> None:
-    """Echo over TCP from a protocol of asyncio's loop."""
-    await asyncio.get_running_loop().create_server(Echo, sock=bound)
+async def echo_streams_by_loop(bound: socket.socket) -> None:
+    """Echo over TCP from callbacks of the event loop."""
+    asyncio.get_running_loop().add_reader(bound, accept, bound)
 
 
 async def answer_datagrams(bound: socket.socket) -> None:
@@ -335,10 +336,10 @@ class Measured(NamedTuple):
 
 
 LISTENERS = {
-    f"UDP, {RATE:,}/s: epoll echo": Measured("udp", echo_by_epoll),
-    f"UDP, {RATE:,}/s: asyncio echo": Measured("udp", echo_by_reader),
+    f"UDP, {RATE:,}/s: echo on epoll": Measured("udp", echo_by_epoll),
+    f"UDP, {RATE:,}/s: echo in the loop": Measured("udp", echo_by_loop),
     f"UDP, {RATE:,}/s: svcdns": Measured("udp", answer_datagrams),
-    "TCP, one at a time: asyncio echo": Measured("tcp", echo_by_protocol),
+    "TCP, one at a time: echo in the loop": Measured("tcp", echo_streams_by_loop),
     "TCP, one at a time: svcdns": Measured("tcp", answer_streams),
 }
 
@@ -376,7 +377,7 @@ def main() -> None:
     parser.add_argument("--listen", choices=LISTENERS, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.listen:
-        asyncio.run(listen(options.listen))
+        uvloop.run(listen(options.listen))
     print("| stage | CPU, µs |\n|---|---|")
     for name, used in stages():
         print(f"| {name} | {used:.2f} |", flush=True)

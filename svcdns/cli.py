@@ -12,6 +12,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 
+import uvloop
+
 from svcdns import __version__, logs, memory
 from svcdns.app import App, Settings, handle_signals
 from svcdns.corefile.values import parse_integer, parse_port
@@ -64,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings = _read_settings(flags)
         if flags.pidfile:
             _write_pid(Path(flags.pidfile))
-        asyncio.run(_serve(settings, quiet=flags.quiet))
+        uvloop.run(_serve(settings, quiet=flags.quiet))
     except (SvcdnsError, OSError) as error:
         print(error, file=sys.stderr)
         return 1

@@ -1,8 +1,11 @@
-"""What all tests share: how Hypothesis looks for counterexamples, and that Ctrl-C is heard."""
+"""What all tests share: how Hypothesis looks for counterexamples, the event loop, and that Ctrl-C is heard."""
 
+import asyncio
 import os
 import signal
+from collections.abc import Callable
 
+import uvloop
 from hypothesis import HealthCheck, settings
 
 # A busy machine makes no test fail: neither a case nor its making has a time limit of its own.
@@ -13,3 +16,8 @@ settings.load_profile("ci" if os.environ.get("CI") else "svcdns")
 
 # Who starts tests in the background of a shell has them ignore SIGINT, and so would every server that they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Have tests run in the event loop that the server runs in."""
+    return {"uvloop": uvloop.new_event_loop}

@@ -119,8 +119,8 @@ class Frontend:
             loop = asyncio.get_running_loop()
             answers = []
             async with asyncio.timeout(PATIENCE):
-                await loop.sock_sendall(client, message)
-                await loop.sock_sendall(client, marker)
+                client.send(message)  # which may be empty, and uvloop would not send that
+                client.send(marker)
                 while (answer := await loop.sock_recv(client, _LONGEST))[:2] != marker[:2]:
                     answers.append(answer)
         return answers

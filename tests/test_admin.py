@@ -53,8 +53,8 @@ async def exchange(site: Site, octets: bytes) -> bytes:
 async def drip(writer: asyncio.StreamWriter, octets: bytes) -> None:
     """Send *octets* every few milliseconds until the server has had enough."""
     while True:
-        writer.write(octets)
         await writer.drain()
+        writer.write(octets)
         await asyncio.sleep(0.005)
 
 

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import NoReturn
 
+import uvloop
+
 from svcdns import logs
 from svcdns.assembly import assemble
 from svcdns.chain import Resource
@@ -70,7 +72,7 @@ def work(bequest: Bequest, connected: socket.socket) -> NoReturn:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         writer = logs.start()
         worker = _Worker(bequest)  # holds the channel, which is to close when the process ends, and not before
-        asyncio.run(worker.run(connected))
+        uvloop.run(worker.run(connected))
         code = 0
     except SvcdnsError as error:
         log.error("a worker cannot begin: %s", error)  # noqa: TRY400 - it says where

@@ -35,13 +35,11 @@ async def exchange(message: bytes, server: tuple[str, int], source: str) -> tupl
     """Send a datagram from an unconnected socket; return what comes back, and where from."""
     family = socket.AF_INET6 if ":" in source else socket.AF_INET
     with closing(socket.socket(family, socket.SOCK_DGRAM)) as client:
-        client.setblocking(False)  # noqa: FBT003 - its only argument
+        client.settimeout(PATIENCE)
         client.bind((source, 0))
-        loop = asyncio.get_running_loop()
-        async with asyncio.timeout(PATIENCE):
-            await loop.sock_sendto(client, message, server)
-            answer, sender = await loop.sock_recvfrom(client, 65535)
-            return answer, sender[:2]
+        client.sendto(message, server)
+        answer, sender = await asyncio.to_thread(client.recvfrom, 65535)
+        return answer, sender[:2]
 
 
 @pytest.mark.parametrize("handler", [at_once, later])

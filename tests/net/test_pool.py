@@ -92,7 +92,7 @@ async def test_an_upstream_without_tcp_says_so_at_once() -> None:
         with pytest.raises(UpstreamError) as caught:
             await put(upstream)
         assert isinstance(caught.value.__cause__, ConnectionRefusedError)
-        assert "Connect call failed" in caught.value.reason  # and not, later, that it did not answer
+        assert "refused" in caught.value.reason  # and not, later, that it did not answer
 
 
 async def test_a_refused_connection_is_not_tried_again_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
