@@ -170,10 +170,12 @@ class Suspended:
         self._tell = call
 
     def _wait_for(self, awaited: Awaited) -> None:
+        if awaited is None:  # the chain only gives others their turn
+            get_running_loop().call_soon(self._go_on)
+            return
+        awaited._asyncio_future_blocking = False  # noqa: SLF001 - as a task does; while set, nobody else can await it
         if isinstance(awaited, Wait):
             awaited.go_on = self._go_on
-        elif awaited is None:  # the chain only gives others their turn
-            get_running_loop().call_soon(self._go_on)
         else:
             awaited.add_done_callback(self._go_on)
 

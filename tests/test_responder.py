@@ -166,6 +166,14 @@ async def test_an_answer_that_must_wait_comes_when_what_it_waits_for_is_there() 
     assert flags_of(await answer) == octets.QR | octets.RD | octets.RA
 
 
+async def test_several_queries_may_await_the_same() -> None:
+    waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    answers = [asyncio.ensure_future(outcome(waits(waiting))) for _ in range(2)]
+    await asyncio.sleep(0)
+    waiting.set_result(None)
+    assert [flags_of(answer) for answer in await asyncio.gather(*answers)] == 2 * [octets.QR | octets.RD | octets.RA]
+
+
 async def test_whoever_ends_a_wait_steps_the_chain_on() -> None:
     wait: Wait[Response] = Wait()
     told: list[bytes | None] = []
