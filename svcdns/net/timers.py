@@ -9,7 +9,7 @@ import heapq
 from collections import deque
 from collections.abc import Callable
 
-RESOLUTION = 0.004
+RESOLUTION = 0.006
 """How late a timer may be, in seconds."""
 
 AT_ONCE = 64
@@ -18,7 +18,9 @@ AT_ONCE = 64
 Timer = list[Callable[[], object]]
 """Who is called; cleared, nobody."""
 
+_SLOT = 0.004  # seconds; who is due within so many shares a timer of the loop
 _EARLY = 1e-6  # a slot's time is a product that may be rounded
+_LATE = 0.0015  # seconds; uvloop rounds to whole milliseconds, from a clock that does: as much too early, it would spin
 
 
 class Timers:
@@ -37,7 +39,7 @@ class Timers:
     def at(self, when: float, call: Callable[[], object]) -> Timer:
         """Have *call* called at *when* or up to `RESOLUTION` later, unless the timer is cleared before."""
         timer: Timer = [call]
-        number = int(when / RESOLUTION) + 1
+        number = int(when / _SLOT) + 1
         slot = self._slots.get(number)
         if slot is not None:
             slot.append(timer)
@@ -60,13 +62,14 @@ class Timers:
         """Set the loop's timer to the first slot."""
         if self._armed is not None:
             self._armed.cancel()
-        delay = self._due[0] * RESOLUTION - self._clock()
-        self._armed = asyncio.get_running_loop().call_later(max(0.0, delay), self._fire)
+        delay = self._due[0] * _SLOT - self._clock()
+        late = delay + _LATE if delay > 0 else 0.0
+        self._armed = asyncio.get_running_loop().call_later(late, self._fire)
 
     def _fire(self) -> None:
         """Call some of those that are due; what is left, and what a failure leaves, is for the next turn."""
         self._armed = None
-        now = self._clock() / RESOLUTION + _EARLY
+        now = self._clock() / _SLOT + _EARLY
         left = AT_ONCE
         try:
             while left and self._due and self._due[0] <= now:

@@ -63,6 +63,22 @@ async def test_a_thousand_at_about_the_same_time_cost_one_timer_of_the_loop() ->
     assert called == list(range(1000))
 
 
+async def test_one_is_looked_at_when_it_is_due_and_hardly_before() -> None:
+    looks = 0
+
+    def clock() -> float:
+        nonlocal looks
+        looks += 1
+        return time.monotonic()
+
+    timers = Timers(clock)
+    for number in range(50):
+        called = asyncio.Event()
+        timers.at(time.monotonic() + RESOLUTION + number * 1e-4, called.set)
+        await asyncio.wait_for(called.wait(), 5)
+    assert looks <= 4 * 50  # once to set each, once to call it; and the same again where the loop was early
+
+
 async def test_many_are_called_in_several_turns_of_the_loop() -> None:
     timers = Timers(time.monotonic)
     turn = 0
