@@ -191,8 +191,7 @@ class Suspended:
         except CancelledError:
             pass
         except Exception as error:  # noqa: BLE001 - the listener must learn that there is no answer
-            context = {"message": "a query that had to wait has no answer", "exception": error}
-            get_running_loop().call_exception_handler(context)
+            _complain(error)
         self._tell(answer)
 
     def _step(self) -> Awaited | bytes:
@@ -324,6 +323,12 @@ class Responder:
             self._listener,
             zone,
         )
+
+
+def _complain(error: Exception) -> None:
+    """Report *error*, whose traceback must not hold who holds it: that would be a cycle."""
+    context = {"message": "a query that had to wait has no answer", "exception": error}
+    get_running_loop().call_exception_handler(context)
 
 
 def _payload(envelope: wire.Envelope) -> int:

@@ -272,8 +272,7 @@ class Connection:
                 self._send(b"".join(answers))
             answerer.end(count)
         except Exception as error:  # noqa: BLE001 - whatever it is, it ends this connection alone
-            context = {"message": f"a connection of {show_address(*self.client)} failed", "exception": error}
-            self._loop.call_exception_handler(context)
+            self._complain(error)
             self.abort()
         if count == _BATCH:
             self._working = True
@@ -304,6 +303,11 @@ class Connection:
             self._connections.counters.silent.value += 1
             self._closing = True
         return not self._blocked
+
+    def _complain(self, error: Exception) -> None:
+        """Report *error*, whose traceback must not hold who holds it: that would be a cycle."""
+        context = {"message": f"a connection of {show_address(*self.client)} failed", "exception": error}
+        self._loop.call_exception_handler(context)
 
     def _who(self) -> tuple[str, int]:
         return self.client

@@ -9,8 +9,8 @@ import logging
 import socket
 import struct
 from collections import Counter
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 
 import pytest
@@ -32,7 +32,10 @@ GONE = 100
 
 
 class Chain:
-    """Answers a name that begins with slow when it is told to, large with 60,000 octets, any other at once."""
+    """Answers a name that begins with slow when it is told to, large with 60,000 octets, any other at once.
+
+    One that begins with broken, or with slow and broken, fails.
+    """
 
     def __init__(self) -> None:
         self.asked: Counter[bytes] = Counter()
@@ -44,6 +47,8 @@ class Chain:
             released = asyncio.Event()
             self.slow.append(released)
             await released.wait()
+        if b"broken" in labels(query.name):
+            raise ArithmeticError
         if b"large" in labels(query.name):
             return Response(answer=(RRset(query.name, Rtype.NULL, 5, [bytes(LARGE)]),))
         return Response()
@@ -91,6 +96,22 @@ def reset(client: Client) -> None:
     _, writer = client
     writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     writer.transport.abort()
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Leave cycles where they are."""
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+def count_connections() -> int:
+    """Return how many of the server's connections are in memory, open or not."""
+    return sum(isinstance(each, Connection) for each in gc.get_objects())
 
 
 # --- messages --------------------------------------------------------------------------------------------------------
@@ -626,12 +647,10 @@ async def test_a_closed_connection_leaves_nothing_to_the_collector_of_cycles(nam
             return server.connections.count == 0
 
         await server.ask_udp(b"")
-        gc.collect()
-        gc.disable()
-        try:
+        with uncollected():
             with await deaf(server, *[name] * 40) as client:
                 await until(server, lambda: chain.asked[name.partition(".")[0].encode()] > 0)
-                held = sum(isinstance(each, Connection) for each in gc.get_objects())
+                held = count_connections()
                 if end is None:
                     client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 else:
@@ -639,9 +658,26 @@ async def test_a_closed_connection_leaves_nothing_to_the_collector_of_cycles(nam
             await until(server, released)
             await turns(server)
             assert held == 1
-            assert not any(isinstance(each, Connection) for each in gc.get_objects())
-        finally:
-            gc.enable()
+            assert count_connections() == 0
+
+
+@pytest.mark.parametrize("name", ["broken", "slow.broken"])
+async def test_a_connection_with_an_error_leaves_nothing_to_the_collector_of_cycles(name: str) -> None:
+    chain = Chain()
+    failures: list[str] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: failures.append(repr(context["exception"])))
+    async with frontend(chain, limits=PATIENT) as server:
+        with uncollected():
+            _, writer = await server.connect()
+            writer.write(framed(name))
+            writer.write_eof()
+            await until(server, lambda: chain.asked[name.partition(".")[0].encode()] > 0)
+            chain.release()
+            await until(server, lambda: server.connections.count == 0)
+            await turns(server)
+            assert failures == ["ArithmeticError()"]
+            assert count_connections() == 0
 
 
 async def test_c17_a_stop_closes_what_is_idle_and_answers_what_is_in_flight() -> None:
