@@ -3,12 +3,14 @@
 import argparse
 import asyncio
 import gc
+import logging
 import os
 import platform
 import re
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from types import FrameType
 
@@ -38,6 +40,8 @@ _TRUTHS = dict.fromkeys(("1", "t", "T", "true", "TRUE", "True"), True) | dict.fr
 )
 """What Go reads as true and as false."""
 
+log = logging.getLogger(__name__)
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run svcdns and return its exit code.
@@ -64,9 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     writer = logs.start()
     try:
         settings = _read_settings(flags)
-        if flags.pidfile:
-            _write_pid(Path(flags.pidfile))
-        uvloop.run(_serve(settings, quiet=flags.quiet))
+        uvloop.run(_serve(settings, flags.pidfile, quiet=flags.quiet))
     except (SvcdnsError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
@@ -77,29 +79,38 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _write_pid(path: Path) -> None:
-    try:
-        path.write_text(f"{os.getpid()}\n", encoding="ascii")
-    except OSError as error:
-        raise SvcdnsError(f"-pidfile: '{path}' cannot be written: {error.strerror}") from error
-
-
 def describe() -> str:
     """Return name and version, and what they run on."""
     machine = platform.machine()
     return f"svcdns-{__version__}\n{sys.platform}/{machine}, python{platform.python_version()}"
 
 
-async def _serve(settings: Settings, *, quiet: bool) -> None:
+async def _serve(settings: Settings, pidfile: str, *, quiet: bool) -> None:
     app = App(settings)
     await app.start()
     gc.freeze()  # what is there now stays, and need not be looked at again
     asyncio.get_running_loop().call_later(_STARTED, memory.give_back)
     handle_signals(app)
-    if not quiet:
-        for line in (*app.zones(), *describe().splitlines(), *app.examples()):
-            logs.banner.info(line)
-    await app.serve()
+    with _pid_in(Path(pidfile)) if pidfile else nullcontext():
+        if not quiet:
+            for line in (*app.zones(), *describe().splitlines(), *app.examples()):
+                logs.banner.info(line)
+        await app.serve()
+
+
+@contextmanager
+def _pid_in(path: Path) -> Iterator[None]:
+    """Have the process's id in a file until the block ends, if that can be: as for CoreDNS, serving comes first."""
+    try:
+        path.write_text(f"{os.getpid()}\n", encoding="ascii")
+    except OSError as error:
+        log.error("-pidfile: '%s' cannot be written: %s", path, error.strerror)  # noqa: TRY400 - it says all
+        yield
+        return
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
 
 
 def _give_up(number: int, _: FrameType | None) -> None:

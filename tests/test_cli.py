@@ -117,11 +117,26 @@ def test_flags_are_written_in_all_of_go_s_ways(arguments: list[str]) -> None:
     assert done.stdout.startswith("svcdns-")
 
 
-def test_a_pidfile_that_cannot_be_written_ends_the_start(tmp_path: Path) -> None:
-    (tmp_path / "Corefile").write_text(COREFILE)
-    done = run("-conf", str(tmp_path / "Corefile"), "-pidfile", str(tmp_path / "no" / "pid"))
-    assert done.returncode == 1
-    assert done.stderr == f"-pidfile: '{tmp_path}/no/pid' cannot be written: No such file or directory\n"
+def test_without_its_pidfile_it_serves_all_the_same(corefile: Path, tmp_path: Path) -> None:
+    pidfile = tmp_path / "no" / "pid"
+    with running("-conf", str(corefile), "-pidfile", str(pidfile)) as process:
+        assert process.stdout is not None
+        said = process.stdout.readline()
+        assert said == f"[ERROR] -pidfile: '{pidfile}' cannot be written: No such file or directory\n"
+        assert answers(served_port(process))
+
+
+def test_a_start_that_fails_leaves_the_pidfile_to_who_serves(corefile: Path, tmp_path: Path) -> None:
+    pidfile = tmp_path / "pid"
+    with running("-conf", str(corefile), "-pidfile", str(pidfile)) as process:
+        port = served_port(process)
+        taken = tmp_path / "taken"
+        taken.write_text(f".:{port} {{\n    bind 127.0.0.1\n}}\n")
+        assert run("-conf", str(taken), "-pidfile", str(pidfile)).returncode == 1
+        assert int(pidfile.read_text()) == process.pid
+        process.terminate()
+        assert process.wait(20) == 0
+    assert not pidfile.exists()
 
 
 def test_plugins_lists_every_directive() -> None:
@@ -232,11 +247,9 @@ def test_a_quit_ends_it_at_once(corefile: Path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_while_it_starts_ends_it_without_a_traceback(tmp_path: Path, number: signal.Signals) -> None:
-    corefile, pidfile = tmp_path / "Corefile", tmp_path / "pid"
+    corefile = tmp_path / "Corefile"
     os.mkfifo(corefile)
-    os.mkfifo(pidfile)
-    with running("-conf", str(corefile), "-pidfile", str(pidfile)) as process:
-        assert int(pidfile.read_text()) == process.pid
+    with running("-conf", str(corefile)) as process:
         # It opens as soon as the process reads its Corefile, which may have ended before there is anything to read.
         with suppress(BrokenPipeError), corefile.open("w") as pipe:
             process.send_signal(number)
