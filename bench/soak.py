@@ -8,8 +8,8 @@ each is created with an endpoint, changed, and deleted, and each of these must b
 Every five seconds memory is read and metrics are asked for. Own memory is that which no other process has and no file
 stands behind: what a server's share of a common library comes to depends on what else runs. The slope is that of a
 straight line through it, the first five minutes (of a short run: half of it) left out. What is kept because it was
-asked for has to be there by then: so 120,000 names are asked for once, half of them forwarded, and then all others as
-fast as it goes, before all else. MB are 1,000,000 octets.
+asked for has to be there by then: so 120,000 names are asked for once, and then all others as fast as it goes, before
+all else. MB are 1,000,000 octets.
 """
 
 import argparse
@@ -46,6 +46,7 @@ _SHOWN_EACH = 6
 _LATE = 10.0
 _FILL = 60_000
 _FILL_SECONDS = 10.0
+_GONE_EACH = 16  # of the names that are asked for once, with the usual rates
 _MB = 1_000_000
 _TASKS = re.compile(r"^(\w*(?:tasks|goroutines)\w*)(?:\{.*\})? ([\d.e+]+)$", re.MULTILINE)
 
@@ -178,13 +179,14 @@ async def watch(server: Server, metrics: int, seconds: float, asker: Asker) -> l
 def fill(server: Server, cluster: Seeded, rate: float) -> None:
     """Ask for many names once, then for all others again and again: some answers have many orders, kept one by one.
 
-    The names are as those that come later, Services that are gone and names that are forwarded, and in the end most are
-    of the second kind: or what is full of the one would give way to the other for as long as it is looked at.
+    The names are as those that come later, Services that are gone and names that are forwarded: first as many of those
+    as there is ever room for, then both as they will come. Or what is full of the one would give way to the other for
+    as long as it is looked at.
     """
-    gone = ((f"fill-{number}.default.svc.cluster.local", "A") for number in range(_FILL))
-    forwarded = ((new_name(number), "A") for number in range(_FILL))
-    for title, asked in (("gone", gone), ("forwarded", forwarded)):
-        questions = write_questions(cluster.folder / title, asked)
+    gone = [f"fill-{number}.default.svc.cluster.local" for number in range(2 * _FILL)]
+    mixed = [gone[_FILL + number] if number % _GONE_EACH == 0 else new_name(number) for number in range(_FILL)]
+    for title, asked in (("gone", gone[:_FILL]), ("mixed", mixed)):
+        questions = write_questions(cluster.folder / title, ((name, "A") for name in asked))
         press(server, questions, 10 * _FILL / rate, "-n", "1", "-Q", str(int(5 * rate)), "-q", "16")
     for transport in ("udp", "tcp"):
         press(server, cluster.load, _FILL_SECONDS, "-m", transport)
