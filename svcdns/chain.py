@@ -67,13 +67,22 @@ class Plugin:
 
 
 class Wait(Future[T]):
-    """A future whose maker may itself step on the chain that awaits it: many chains in one turn of the loop cost less.
+    """A future whose maker may have the chain that awaits it stepped on with others: many in one turn cost less.
 
     Attributes:
-        go_on: Steps the chain on, once there is a result; nothing where a task awaits the future.
+        go_on: The callback that steps the chain on; None where no chain awaits the future.
     """
 
-    go_on: Callable[[], None] | None = None
+    go_on: Callable[..., None] | None = None
+
+    def end(self, result: T, hold: Callable[[Callable[[], None]], None]) -> None:
+        """Set the result, and leave it to *hold* when the chain is stepped on; whatever else ends it, the loop does."""
+        go_on = self.go_on
+        if go_on is not None:
+            self.remove_done_callback(go_on)
+        self.set_result(result)
+        if go_on is not None:
+            hold(go_on)
 
 
 class Resource:

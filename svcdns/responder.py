@@ -174,10 +174,10 @@ class Suspended:
             get_running_loop().call_soon(self._go_on)
             return
         awaited._asyncio_future_blocking = False  # noqa: SLF001 - as a task does; while set, nobody else can await it
+        go_on = self._go_on
+        awaited.add_done_callback(go_on)
         if isinstance(awaited, Wait):
-            awaited.go_on = self._go_on
-        else:
-            awaited.add_done_callback(self._go_on)
+            awaited.go_on = go_on
 
     def _go_on(self, _: Awaited = None) -> None:
         """Step the chain on; one that fails has no answer."""

@@ -1,6 +1,7 @@
 """What the responder itself decides: which block, whether to wait, what to tell of the query."""
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 
@@ -184,16 +185,33 @@ async def test_whoever_ends_a_wait_steps_the_chain_on() -> None:
     answer = respond(handle, octets.query(WEB))
     assert not isinstance(answer, bytes | None)
     answer.tell(told.append)
-    wait.set_result(DATA)
+    held: list[Callable[[], None]] = []
+    wait.end(DATA, held.append)
     await asyncio.sleep(0)
     assert told == []
-    assert wait.go_on is not None
-    wait.go_on()
+    (go_on,) = held
+    go_on()
     assert [flags_of(each) for each in told] == [octets.QR | octets.RD]
 
 
-async def test_a_failure_of_what_is_waited_for_reaches_the_chain() -> None:
-    waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+async def test_a_wait_that_several_queries_and_a_task_await_goes_on_for_all() -> None:
+    wait: Wait[Response] = Wait()
+
+    async def handle(query: Query) -> Response:
+        return await wait
+
+    answers = [outcome(respond(handle, octets.query(WEB))) for _ in range(2)]
+    ended = asyncio.gather(*answers, asyncio.wait_for(wait, 10))
+    await asyncio.sleep(0)
+    wait.end(DATA, lambda go_on: go_on())
+    *told, result = await ended
+    assert [flags_of(each) for each in told] == 2 * [octets.QR | octets.RD]
+    assert result == DATA
+
+
+@pytest.mark.parametrize("make", [asyncio.Future, Wait])
+async def test_a_failure_of_what_is_waited_for_reaches_the_chain(make: type[asyncio.Future[None]]) -> None:
+    waiting = make()
 
     async def handle(query: Query) -> Response:
         try:
@@ -207,9 +225,10 @@ async def test_a_failure_of_what_is_waited_for_reaches_the_chain() -> None:
     assert flags_of(await outcome(answer)) & 0xF == Rcode.SERVFAIL
 
 
-async def test_a_chain_whose_wait_is_cancelled_cleans_up_and_there_is_no_answer() -> None:
+@pytest.mark.parametrize("make", [asyncio.Future, Wait])
+async def test_a_chain_whose_wait_is_cancelled_cleans_up_and_has_no_answer(make: type[asyncio.Future[None]]) -> None:
     cleaned = []
-    waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    waiting = make()
 
     async def handle(query: Query) -> Response:
         try:

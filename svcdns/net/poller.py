@@ -98,9 +98,8 @@ class Poller:
             self.close()
 
     def close(self) -> None:
-        """Let go of the event loop and close what is watched; nothing is called any more."""
+        """Let go of the event loop and close what is watched; what is held is still called, for queries wait for it."""
         self.timers.clear()
-        self._held.clear()
         if self._selector is not None:
             asyncio.get_running_loop().remove_reader(self._selector)
             for key in self._watched.values():

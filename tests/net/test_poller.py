@@ -74,6 +74,15 @@ async def test_who_is_forgotten_meanwhile_is_not_called() -> None:
     assert len(called) == 1
 
 
+async def test_what_is_held_is_called_even_if_the_poller_closes_meanwhile() -> None:
+    poller = Poller(time.monotonic, Tasks().spawn)
+    called: list[int] = []
+    poller.hold(partial(called.append, 1))
+    poller.close()
+    await asyncio.sleep(0)
+    assert called == [1]
+
+
 async def test_what_is_held_is_sent_together_and_a_failure_stops_none() -> None:
     poller = Poller(time.monotonic, Tasks().spawn)
     sent: list[int] = []

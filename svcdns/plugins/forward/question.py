@@ -245,9 +245,7 @@ class Question:
         """Answer some of *askers*; those who are left have their turn when others have had theirs."""
         for asker in askers[:AT_ONCE]:
             if not asker.done():  # else it waits no longer
-                asker.set_result(response)
-                if asker.go_on is not None:
-                    self._poller.hold(asker.go_on)
+                asker.end(response, self._poller.hold)
         if len(askers) > AT_ONCE:
             get_running_loop().call_soon(self._answer, askers[AT_ONCE:], response)
 
