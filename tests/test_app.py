@@ -41,6 +41,7 @@ COREFILE = """
     cache 30
 }}
 """
+FORWARDING = ". {{\n    forward . 127.0.0.1:{upstream} {{\n        {option}\n    }}\n}}\n"
 MARK = "mark.test {\n}\n"
 """A block whose zone is REFUSED; without it, the upstream has an answer."""
 
@@ -233,6 +234,17 @@ async def test_addresses_that_are_given_up_are_none_of_its_own_from_the_swap_on(
         await server.until(lambda: asyncio.sleep(0, {"127.0.0.2"} in seen))
         looking.cancel()
     assert {frozenset(each) for each in seen} == {frozenset({"127.0.0.1"}), frozenset({"127.0.0.2"})}
+
+
+@pytest.mark.parametrize("option", ["prefer_udp", "force_tcp"])
+@pytest.mark.parametrize("tcp", [False, True])
+async def test_what_waits_for_an_upstream_is_answered_when_no_forward_is_left(option: str, *, tcp: bool) -> None:
+    async with fake_upstream() as upstream, serving(FORWARDING.format(upstream=upstream.port, option=option)) as server:
+        waiting = asyncio.create_task(rcode("blackhole.example.com", server.port, tcp=tcp))
+        await asyncio.wait_for(upstream.wait_for(1), PATIENCE)
+        server.write("Corefile", ". {\n errors\n}\n")
+        server.app.reload()
+        assert await waiting == "SERVFAIL"
 
 
 async def test_what_was_cached_and_read_lives_on() -> None:

@@ -156,6 +156,7 @@ class Stanza:
     def end(self, question: Question, late: Response | None) -> None:
         """Forget a question; an answer that somebody did not wait for is kept."""
         self._questions.pop(question.key, None)
+        self._upstreams.questions.pop(question, None)
         self._upstreams.abandoned.pop(question, None)
         if late is not None:
             self._keep(question.query, late)
@@ -210,6 +211,7 @@ class Stanza:
             query = query._replace(rd=True)  # or what a server happens to have cached would pass for all there is
         question = Question(query, key, self, self._upstreams.poller, upstreams, stream=stream)
         self._questions[key] = question
+        self._upstreams.questions[question] = None
         question.begin()
         return question
 

@@ -30,13 +30,15 @@ class Upstreams(Resource):
 
     Attributes:
         poller: What all upstreams share.
-        abandoned: The questions that go on though nobody waits for them, the oldest first.
+        questions: The questions that are not over.
+        abandoned: Those of them that go on though nobody waits for them, the oldest first.
         contexts: The TLS contexts in use, by what they were made of.
         waiting: How many queries wait for an answer; several may wait for that to one question.
     """
 
     def __init__(self, environment: Environment) -> None:
         self.poller = Poller(environment.clock, environment.spawn)
+        self.questions: dict[Question, None] = {}
         self.abandoned: dict[Question, None] = {}
         self.contexts: WeakValueDictionary[Tls, SSLContext] = WeakValueDictionary()
         self.waiting = 0
@@ -70,10 +72,12 @@ class Upstreams(Resource):
         return not self.poller.full
 
     async def run(self) -> None:
-        """Wait until cancelled, then close what is open."""
+        """Wait until cancelled, then give up what is asked and close what is open."""
         try:
             await self.poller.run()
         finally:
+            for question in list(self.questions):
+                question.abandon()
             for upstream in self._known.values():
                 upstream.pool.close()
 
