@@ -63,6 +63,7 @@ class Limits:
 _BATCH = 64  # messages of one connection that are answered before others get their turn
 _LONG = 4096  # answers over this leave at once, so that what a slow reader makes us keep stays bounded
 _SEGMENT = 16 * 1024  # what is read at a time
+_SEGMENTS = range(8)  # what is read at most before others get their turn, more than a message
 _FULL = 0.8
 _RESET = struct.pack("ii", 1, 0)  # struct linger: on, without waiting
 
@@ -226,28 +227,35 @@ class Connection:
             self._close()
 
     def _read(self) -> None:
-        """Read what came, and answer the messages that are whole now."""
-        try:
-            octets = self._socket.recv(_SEGMENT)
-        except (BlockingIOError, InterruptedError):
-            return
-        except OSError:
-            self._close()
-            return
-        if not octets:  # answers still go out (RFC 7766 section 6.2.4)
-            self._ending = True
-            self._steer()
-            return
-        begins = not self._framer.rest
-        messages = self._framer.feed(octets)
-        if begins or messages:
-            self._since = monotonic()
-            self._connections.touch(self)
-        self._waiting_for_first = False
-        self._messages = iter(messages)
-        self._work()
-        if self._working or self._unsent or self.in_flight or self._closing:
-            self._steer()
+        """Read what came, and answer the messages that are whole now.
+
+        Behind a part of a message is read on until nothing is left, since a reset may stand there: uvloop does not tell
+        of one that came before the octets were read.
+        """
+        for _ in _SEGMENTS:
+            try:
+                octets = self._socket.recv(_SEGMENT)
+            except (BlockingIOError, InterruptedError):
+                return
+            except OSError:
+                self._close()
+                return
+            if not octets:  # answers still go out (RFC 7766 section 6.2.4)
+                self._ending = True
+                self._steer()
+                return
+            begins = not self._framer.rest
+            messages = self._framer.feed(octets)
+            if begins or messages:
+                self._since = monotonic()
+                self._connections.touch(self)
+            self._waiting_for_first = False
+            self._messages = iter(messages)
+            self._work()
+            if self._working or self._unsent or self.in_flight or self._closing:
+                self._steer()
+            if not (self._framer.rest and self._reading):
+                return
 
     def _work(self) -> None:
         """Answer a batch of messages now, and the rest after others had their turn."""
@@ -376,7 +384,7 @@ class Connection:
     def _close(self) -> None:
         """Let go of the client."""
         if not self.closed.done():
-            self._closing, self._unsent = True, b""
+            self._closing, self._reading, self._unsent = True, False, b""
             self._loop.remove_reader(self._socket)
             self._loop.remove_writer(self._socket)
             self._socket.close()

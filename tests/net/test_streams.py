@@ -636,6 +636,16 @@ async def test_c15_a_reset_leaves_nothing_behind_and_is_no_error(name: str, capl
     assert caplog.records == []
 
 
+@pytest.mark.parametrize("size", [1, 5, 20_000, 60_000])
+async def test_c15_a_reset_behind_a_part_of_a_message_ends_the_connection(size: int) -> None:
+    async with frontend(Chain(), limits=PATIENT) as server:
+        client = await deaf(server)
+        client.send(b"\xff\xff" + bytes(size))
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        client.close()  # in the same turn of the loop, so that the server finds both
+        await until(server, lambda: server.connections.count == 0)
+
+
 @pytest.mark.parametrize("name", ["x", "large", "slow", "slow.large"])
 @pytest.mark.parametrize("end", [socket.SHUT_WR, socket.SHUT_RDWR, None], ids=["half", "whole", "reset"])
 async def test_a_closed_connection_leaves_nothing_to_the_collector_of_cycles(name: str, end: int | None) -> None:
