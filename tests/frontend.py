@@ -61,14 +61,6 @@ class Held:
         self.give = call
 
 
-async def outcome(answer: Answer) -> bytes | None:
-    """Wait for an answer that is not there yet."""
-    assert not isinstance(answer, bytes | None)
-    told: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
-    answer.tell(told.set_result)
-    return await told
-
-
 def make_responder(
     routes: Iterable[Route], listener: Listener, *, clock: Callable[[], float] = time.monotonic
 ) -> Responder:

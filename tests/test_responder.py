@@ -9,10 +9,9 @@ from svcdns.chain import Handler, Wait
 from svcdns.dns.message import Listener, Query, Rcode, Response
 from svcdns.dns.name import ROOT, Name, from_text
 from svcdns.dns.records import RRset, Rtype
-from svcdns.net.sockets import Answer
 from svcdns.responder import MAX_DEPTH, REFUSED, Route, Routes, refuse
 from tests import octets
-from tests.frontend import make_responder, outcome
+from tests.frontend import frontend, make_responder
 
 UDP = Listener("dns://:53", "udp", 1, "0.0.0.0", 53)
 TCP = UDP._replace(transport="tcp")
@@ -37,10 +36,25 @@ def routes(**zones: Chain) -> list[Route]:
     return [Route(from_text(text.replace("_", ".")), chain, recursive=False) for text, chain in zones.items()]
 
 
-def respond(handler: Handler, message: bytes, *, recursive: bool = False) -> Answer:
-    """Answer *message* over UDP by one handler for all names."""
+def respond(handler: Handler, message: bytes, *, recursive: bool = False) -> asyncio.Future[bytes | None]:
+    """Answer *message* over UDP by one handler for all names, as a listener does: in a callback, not in a task."""
     made = make_responder([Route(ROOT, handler, recursive)], UDP)
-    return made.respond(message, lambda: CLIENT)
+    loop = asyncio.get_running_loop()
+    told: asyncio.Future[bytes | None] = loop.create_future()
+
+    def call() -> None:
+        try:
+            answer = made.respond(message, lambda: CLIENT)
+        except Exception as error:  # noqa: BLE001 - for who awaits the answer
+            told.set_exception(error)
+            return
+        if isinstance(answer, bytes | None):
+            told.set_result(answer)
+        else:
+            answer.tell(told.set_result)
+
+    loop.call_soon(call)
+    return told
 
 
 def flags_of(answer: object) -> int:
@@ -81,7 +95,7 @@ async def test_a_plugin_is_told_all_there_is_to_know_of_a_query() -> None:
 )
 async def test_the_payload_is_never_under_512(extra: tuple[bytes, ...], payload: int) -> None:
     chain = Chain()
-    respond(chain, octets.query(WEB, *extra, flags=0))
+    await respond(chain, octets.query(WEB, *extra, flags=0))
     (query,) = chain.seen
     assert query == Query(
         from_text("web.default.svc.cluster.local"),
@@ -142,10 +156,12 @@ async def test_octets_that_look_like_a_zone_are_none() -> None:
 
 
 async def test_an_answer_that_is_there_comes_at_once() -> None:
-    assert flags_of(respond(Chain(), octets.query(WEB))) == octets.QR | octets.RD
+    answer = respond(Chain(), octets.query(WEB))
+    await asyncio.sleep(0)
+    assert flags_of(answer.result()) == octets.QR | octets.RD
 
 
-def waits(waiting: asyncio.Future[None]) -> Answer:
+def waits(waiting: asyncio.Future[None]) -> asyncio.Future[bytes | None]:
     """Return the answer to a query whose chain awaits *waiting*."""
 
     async def handle(query: Query) -> Response:
@@ -160,7 +176,7 @@ def waits(waiting: asyncio.Future[None]) -> Answer:
 
 async def test_an_answer_that_must_wait_comes_when_what_it_waits_for_is_there() -> None:
     waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    answer = asyncio.ensure_future(outcome(waits(waiting)))
+    answer = waits(waiting)
     await asyncio.sleep(0)
     assert not answer.done()
     waiting.set_result(None)
@@ -169,7 +185,7 @@ async def test_an_answer_that_must_wait_comes_when_what_it_waits_for_is_there() 
 
 async def test_several_queries_may_await_the_same() -> None:
     waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    answers = [asyncio.ensure_future(outcome(waits(waiting))) for _ in range(2)]
+    answers = [waits(waiting) for _ in range(2)]
     await asyncio.sleep(0)
     waiting.set_result(None)
     assert [flags_of(answer) for answer in await asyncio.gather(*answers)] == 2 * [octets.QR | octets.RD | octets.RA]
@@ -177,21 +193,19 @@ async def test_several_queries_may_await_the_same() -> None:
 
 async def test_whoever_ends_a_wait_steps_the_chain_on() -> None:
     wait: Wait[Response] = Wait()
-    told: list[bytes | None] = []
 
     async def handle(query: Query) -> Response:
         return await wait
 
     answer = respond(handle, octets.query(WEB))
-    assert not isinstance(answer, bytes | None)
-    answer.tell(told.append)
+    await asyncio.sleep(0)
     held: list[Callable[[], None]] = []
     wait.end(DATA, held.append)
     await asyncio.sleep(0)
-    assert told == []
+    assert not answer.done()
     (go_on,) = held
     go_on()
-    assert [flags_of(each) for each in told] == [octets.QR | octets.RD]
+    assert flags_of(answer.result()) == octets.QR | octets.RD
 
 
 async def test_a_wait_that_several_queries_and_a_task_await_goes_on_for_all() -> None:
@@ -200,7 +214,7 @@ async def test_a_wait_that_several_queries_and_a_task_await_goes_on_for_all() ->
     async def handle(query: Query) -> Response:
         return await wait
 
-    answers = [outcome(respond(handle, octets.query(WEB))) for _ in range(2)]
+    answers = [respond(handle, octets.query(WEB)) for _ in range(2)]
     ended = asyncio.gather(*answers, asyncio.wait_for(wait, 10))
     await asyncio.sleep(0)
     wait.end(DATA, lambda go_on: go_on())
@@ -221,8 +235,9 @@ async def test_a_failure_of_what_is_waited_for_reaches_the_chain(make: type[asyn
         return DATA
 
     answer = respond(handle, octets.query(WEB))
+    await asyncio.sleep(0)
     waiting.set_exception(ConnectionError())
-    assert flags_of(await outcome(answer)) & 0xF == Rcode.SERVFAIL
+    assert flags_of(await answer) & 0xF == Rcode.SERVFAIL
 
 
 @pytest.mark.parametrize("make", [asyncio.Future, Wait])
@@ -238,8 +253,9 @@ async def test_a_chain_whose_wait_is_cancelled_cleans_up_and_has_no_answer(make:
         return DATA
 
     answer = respond(handle, octets.query(WEB))
+    await asyncio.sleep(0)
     waiting.cancel()
-    assert await outcome(answer) is None
+    assert await answer is None
     assert cleaned == [True]
 
 
@@ -248,9 +264,27 @@ async def test_a_chain_that_fails_after_a_wait_is_logged_and_gives_no_answer(cap
         await asyncio.sleep(0)
         raise ZeroDivisionError
 
-    assert await outcome(respond(handle, octets.query(WEB))) is None
+    assert await respond(handle, octets.query(WEB)) is None
     assert "has no answer" in caplog.text
     assert "ZeroDivisionError" in caplog.text
+
+
+@pytest.mark.parametrize("turns", [0, 1])
+async def test_a_chain_that_asks_for_a_task_fails_and_it_is_logged(
+    turns: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def handle(query: Query) -> Response:
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        if query.name == from_text("web.default.svc.cluster.local"):
+            async with asyncio.timeout(10):
+                await asyncio.sleep(0)
+        return DATA
+
+    async with frontend(handle) as server:
+        assert await server.ask(octets.query(WEB)) is None
+    assert len(caplog.records) == 1
+    assert "Timeout should be used inside a task" in caplog.text
 
 
 async def test_a_plugins_own_question_goes_to_the_block_that_a_clients_would() -> None:
