@@ -13,7 +13,6 @@ import asyncio
 import socket
 import struct
 from collections import OrderedDict
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from time import monotonic
@@ -181,7 +180,7 @@ class Connection:
         self._socket = accepted
         self._connections = connections
         self._framer = Framer()
-        self._messages: Iterator[bytes] = iter(())  # that came, and are not answered yet
+        self._messages: list[bytes] = []  # that came, and are not answered yet
         self._unsent = b""
         self._since = monotonic()
         self._stalled_since: float | None = None
@@ -245,13 +244,13 @@ class Connection:
                 self._steer()
                 return
             begins = not self._framer.rest
-            messages = self._framer.feed(octets)
-            if begins or messages:
+            self._messages = self._framer.feed(octets)
+            if begins or self._messages:
                 self._since = monotonic()
                 self._connections.touch(self)
             self._waiting_for_first = False
-            self._messages = iter(messages)
-            self._work()
+            if self._messages:
+                self._work()
             if self._working or self._unsent or self.in_flight or self._closing:
                 self._steer()
             if not (self._framer.rest and self._reading):
@@ -282,6 +281,7 @@ class Connection:
         except Exception as error:  # noqa: BLE001 - whatever it is, it ends this connection alone
             self._complain(error)
             self.abort()
+        del self._messages[:count]
         if count == _BATCH:
             self._working = True
             self._loop.call_soon(self._go_on)
@@ -289,7 +289,7 @@ class Connection:
     def _go_on(self) -> None:
         """Answer more and read more, as far as there is room for it."""
         self._working = False
-        if not self._blocked:
+        if self._messages and not self._blocked:
             self._work()
         self._steer()
 

@@ -21,7 +21,7 @@ from svcdns.dns.records import RRset, Rtype
 from svcdns.net.connections import Connection, Limits
 from svcdns.net.sockets import raise_file_limit
 from tests import octets
-from tests.frontend import PATIENCE, Answers, Client, Frontend, few_files, frontend, read_all, read_answer
+from tests.frontend import PATIENCE, Answers, Client, Frontend, Held, few_files, frontend, read_all, read_answer
 
 PATIENT = Limits(first=60, message=60, idle=60, busy_idle=60, stalled=60, sweep=0.005)
 """Limits of which a test makes one small."""
@@ -634,6 +634,29 @@ async def test_c15_a_reset_leaves_nothing_behind_and_is_no_error(name: str, capl
         assert asyncio.all_tasks() == {asyncio.current_task()}
         assert len(await server.ask_tcp(octets.query(octets.question("x")))) == 1
     assert caplog.records == []
+
+
+async def test_a_late_answer_begins_no_batch_without_messages() -> None:
+    counts: list[int] = []
+    held: list[Held] = []
+
+    class Counting(Answers):
+        def end(self, count: int) -> None:
+            counts.append(count)
+
+    def hold(message: bytes) -> Held:
+        held.append(Held())
+        return held[-1]
+
+    async with frontend(Chain(), limits=replace(PATIENT, in_flight=3)) as server:
+        server.streams.answerer = Counting(hold)
+        reader, writer = await server.connect()
+        writer.write(b"".join(framed("x", number) for number in range(5)))
+        await until(server, lambda: len(held) == 3)
+        for number in range(5):
+            held[number].give(bytes([number]))
+        assert [await read_answer(reader) for _ in range(5)] == [bytes([number]) for number in range(5)]
+    assert counts == [3, 1, 1]
 
 
 @pytest.mark.parametrize("size", [1, 5, 20_000, 60_000])
