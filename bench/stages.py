@@ -282,7 +282,10 @@ def echo_datagrams(bound: socket.socket) -> None:
 
 def echo_stream(connected: socket.socket) -> None:
     """Echo a message that came over TCP, whole and alone."""
-    octets = connected.recv(4096)
+    try:
+        octets = connected.recv(4096)
+    except ConnectionResetError:
+        octets = b""
     if octets:
         connected.send(octets[:2] + echo(octets[2:]))
     else:
