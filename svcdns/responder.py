@@ -19,7 +19,7 @@ from svcdns.dns.name import ROOT, Name, suffixes
 from svcdns.dns.records import CLASS_IN, Rtype, weigh
 from svcdns.errors import WireError
 from svcdns.net.connections import IDLE
-from svcdns.net.sockets import Answer, Counters, TellClient
+from svcdns.net.sockets import Answer, Counters, TellClient, complain
 from svcdns.replies import DATAGRAM_OCTETS, ID_SIZE, STREAM_OCTETS, Replies, Reply
 
 MAX_DEPTH = 8
@@ -191,7 +191,7 @@ class Suspended:
         except CancelledError:
             pass
         except Exception as error:  # noqa: BLE001 - the listener must learn that there is no answer
-            _complain(error)
+            complain("a query that had to wait has no answer", error)
         self._tell(answer)
 
     def _step(self) -> Awaited | bytes:
@@ -323,12 +323,6 @@ class Responder:
             self._listener,
             zone,
         )
-
-
-def _complain(error: Exception) -> None:
-    """Report *error*, whose traceback must not hold who holds it: that would be a cycle."""
-    context = {"message": "a query that had to wait has no answer", "exception": error}
-    get_running_loop().call_exception_handler(context)
 
 
 def _payload(envelope: wire.Envelope) -> int:

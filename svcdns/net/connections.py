@@ -22,7 +22,7 @@ from svcdns.dns import wire
 from svcdns.dns.framing import Framer, frame
 from svcdns.dns.message import Listener
 from svcdns.net.acceptor import PAUSE
-from svcdns.net.sockets import Answer, Answerer, Counters, show_address
+from svcdns.net.sockets import Answer, Answerer, Counters, complain, show_address
 
 IDLE = 10.0
 """How long a connection may stay idle, in seconds; what clients that ask for keepalive are told (RFC 7828)."""
@@ -279,7 +279,7 @@ class Connection:
                 self._send(b"".join(answers))
             answerer.end(count)
         except Exception as error:  # noqa: BLE001 - whatever it is, it ends this connection alone
-            self._complain(error)
+            complain(f"a connection of {show_address(*self.client)} failed", error)
             self.abort()
         del self._messages[:count]
         if count == _BATCH:
@@ -311,11 +311,6 @@ class Connection:
             self._connections.counters.silent.value += 1
             self._closing = True
         return not self._blocked
-
-    def _complain(self, error: Exception) -> None:
-        """Report *error*, whose traceback must not hold who holds it: that would be a cycle."""
-        context = {"message": f"a connection of {show_address(*self.client)} failed", "exception": error}
-        self._loop.call_exception_handler(context)
 
     def _who(self) -> tuple[str, int]:
         return self.client

@@ -14,7 +14,7 @@ from functools import partial
 
 from svcdns.net.mmsg import Mmsg
 from svcdns.net.packets import BATCH, OneByOne, Packets, Sender
-from svcdns.net.sockets import Counters, MakeAnswerer, describe
+from svcdns.net.sockets import Counters, MakeAnswerer, complain, describe
 
 _RECEIVE_BUFFER = 4 * 1024 * 1024
 _MADE = 8  # answers that were not known; they are sent then, before more are made
@@ -105,7 +105,7 @@ class Datagrams:
                     answer = self._make(place, octets)
                     made += 1
             except Exception as error:  # noqa: BLE001 - others share the batch, and must not suffer for it
-                self._complain(error)
+                complain(f"a query over UDP to {self.listener.address} has no answer", error)
                 answer = None
             if answer is not None:
                 answers.append(answer)
@@ -131,10 +131,6 @@ class Datagrams:
 
     def _client(self, place: int) -> tuple[str, int]:
         return self._packets.sender(place).address[:2]
-
-    def _complain(self, error: Exception) -> None:
-        context = {"message": f"a query over UDP to {self.listener.address} has no answer", "exception": error}
-        asyncio.get_running_loop().call_exception_handler(context)
 
     def _send(self, first: int, answers: list[bytes]) -> None:
         """Answer the datagrams from the one at place *first* on."""

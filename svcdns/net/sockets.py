@@ -1,5 +1,6 @@
 """What the UDP and the TCP listener share: sockets and their addresses, and what a listener does with a message."""
 
+import asyncio
 import resource
 import socket
 import sys
@@ -91,6 +92,15 @@ class Counters:
         unsent = metrics.counter("svcdns_unsent_total", "Answers that the network refused.", ())
         closed = metrics.counter("svcdns_tcp_closed_total", "TCP connections closed to keep a limit.", ())
         return cls(silent.labels(), trailing.labels(), truncated.labels(), unsent.labels(), closed.labels())
+
+
+def complain(message: str, error: Exception) -> None:
+    """Have the event loop report *error*.
+
+    It is a function of its own since the report stands in its frame: in that which caught the error, which the error's
+    traceback holds, both would be a cycle, and keep all that hangs on it.
+    """
+    asyncio.get_running_loop().call_exception_handler({"message": message, "exception": error})
 
 
 def show_address(address: str, port: int) -> str:
