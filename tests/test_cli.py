@@ -139,6 +139,16 @@ def test_a_start_that_fails_leaves_the_pidfile_to_who_serves(corefile: Path, tmp
     assert not pidfile.exists()
 
 
+def test_a_pidfile_that_cannot_be_removed_does_not_fail_a_stop(corefile: Path, tmp_path: Path) -> None:
+    pidfile = tmp_path / "pid"
+    with running("-conf", str(corefile), "-pidfile", str(pidfile)) as process:
+        served_port(process)
+        pidfile.unlink()
+        pidfile.mkdir()
+        process.terminate()
+        assert process.wait(20) == 0
+
+
 def test_plugins_lists_every_directive() -> None:
     done = run("-plugins")
     assert done.returncode == 0
