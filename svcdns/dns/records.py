@@ -116,17 +116,20 @@ class RRset:
         rtype: Their type, 0 to 65535.
         ttl: Their common time to live in seconds (RFC 2181 section 5.2), 0 to 2**31 - 1.
         rdatas: The record data, at least one, without duplicates, in the order in which they are sent.
-        octets: The records as they stand in a message whose question's name is the owner.
+        octets: The records as they stand in a message whose question's name is the owner; made of the rest where they
+            are not given.
     """
 
     __slots__ = ("_placed", "octets", "owner", "rdatas", "rtype", "ttl")
 
-    def __init__(self, owner: Name, rtype: int, ttl: int, rdatas: Sequence[bytes]) -> None:
+    def __init__(self, owner: Name, rtype: int, ttl: int, rdatas: Sequence[bytes], octets: bytes | None = None) -> None:
         self.owner = owner
         self.rtype = rtype
         self.ttl = ttl
         self.rdatas = tuple(rdatas)
-        self.octets = b"".join([record(OWNER_POINTER, rtype, ttl, rdata) for rdata in rdatas])
+        if octets is None:
+            octets = b"".join([record(OWNER_POINTER, rtype, ttl, rdata) for rdata in rdatas])
+        self.octets = octets
         self._placed: dict[int, bytes] = {}
 
     def at(self, offset: int) -> bytes:
@@ -175,12 +178,8 @@ class RRset:
         """Return the same records, turned so that the one at index *first* comes first, at little cost."""
         rdatas = self.rdatas
         cut = first * _BEFORE_RDATA + len(b"".join(rdatas[:first]))
-        turned: RRset = object.__new__(RRset)
-        turned.owner, turned.rtype, turned.ttl = self.owner, self.rtype, self.ttl
-        turned.rdatas = rdatas[first:] + rdatas[:first]
-        turned.octets = self.octets[cut:] + self.octets[:cut]
-        turned._placed = {}
-        return turned
+        octets = self.octets[cut:] + self.octets[:cut]
+        return RRset(self.owner, self.rtype, self.ttl, rdatas[first:] + rdatas[:first], octets)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, RRset):
