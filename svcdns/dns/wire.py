@@ -147,10 +147,13 @@ def essence(octets: bytes) -> bytes:
     """Return what the answer to a message depends on, without decoding it.
 
     That is the message without its id, with its name in lower case, and without the data of its EDNS options; nothing
-    where it ends in the midst of one. It is to be compared with those of queries of which `has_essence` is true: a
-    message that has the same is as well-formed as they are, and `decode` finds no other difference between them.
+    where its name has no end, or where it ends in the midst of an option. It is to be compared with those of queries of
+    which `has_essence` is true: a message that has the same is as well-formed as they are, and `decode` finds no other
+    difference between them.
     """
     end = octets.find(0, HEADER_SIZE, HEADER_SIZE + MAX_NAME) + 1
+    if not end:
+        return b""
     options = end + _TO_OPTIONS
     heads = edns.option_heads(octets, options, len(octets)) if len(octets) > options else b""
     if heads is None:
