@@ -27,7 +27,6 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Callable, Sequence
-from typing import Protocol, runtime_checkable
 
 from svcdns.chain import Environment, Handler, Plugin, Resource, only
 from svcdns.corefile import Directive
@@ -37,6 +36,7 @@ from svcdns.dns.records import RRset, Rtype
 from svcdns.errors import UpstreamError
 from svcdns.net.asking import ask
 from svcdns.net.upstream import Upstream
+from svcdns.roles import Forwarder
 
 PATIENCE = 2.0
 """How long an upstream has to answer, in seconds."""
@@ -54,14 +54,6 @@ _RANDOM_OCTETS = 8
 _PLUGIN = "loop"
 
 log = logging.getLogger(__name__)
-
-
-@runtime_checkable
-class Forwarder(Protocol):
-    """What asks upstreams."""
-
-    def upstreams(self) -> Sequence[Upstream]:
-        """Return every upstream that is asked at the time."""
 
 
 def setup(directives: Sequence[Directive], environment: Environment) -> Plugin:

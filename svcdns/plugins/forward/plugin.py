@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Protocol, runtime_checkable
 
 from svcdns.chain import Environment, Handler, Plugin
 from svcdns.corefile import Directive
@@ -12,14 +11,7 @@ from svcdns.plugins.forward.config import parse
 from svcdns.plugins.forward.question import PLUGIN
 from svcdns.plugins.forward.stanza import Stanza
 from svcdns.plugins.forward.upstreams import Upstreams
-
-
-@runtime_checkable
-class Keeper(Protocol):
-    """What keeps answers: the cache."""
-
-    def keep(self, query: Query, response: Response) -> None:
-        """Keep the answer to *query*, which came when somebody had not waited for it."""
+from svcdns.roles import Keeper
 
 
 def setup(directives: Sequence[Directive], environment: Environment) -> Plugin:
