@@ -25,7 +25,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from random import random
 
-from svcdns.dns.message import Repeat, Response
+from svcdns.dns.message import ENDED, OVER, Repeat, Response
 from svcdns.dns.records import HEADER_SIZE
 
 ID_SIZE = 2
@@ -195,10 +195,12 @@ class Replies:
         self._recent.put(essence, reply)
 
     async def settle(self) -> None:
-        """Tell of all that was given again, in portions that hold nobody up."""
+        """Tell of all that was given again, and let go of leases that are over, in portions that hold nobody up."""
         for number, reply in enumerate(list(self._recent)):
             if reply.repeats:
                 self._settle(reply)
+            if reply.lease.until == ENDED:
+                reply.lease = OVER
             if number % _PORTION == 0:
                 await asyncio.sleep(0)
 

@@ -5,6 +5,7 @@ import copy
 import gc
 import pickle
 import random
+import sys
 import tracemalloc
 from collections import Counter
 from collections.abc import Callable, Collection
@@ -228,6 +229,22 @@ async def test_all_that_is_given_again_is_told_when_counts_are_wanted() -> None:
     await responder.settle()
     await responder.settle()
     assert chain_.told == [(4, 0.0)]
+
+
+async def test_leases_that_are_over_are_not_kept_with_what_may_be_renewed() -> None:
+    chain_ = Chain()
+    responder = serve(chain_)
+    leases = []
+    for number in range(100):
+        ask(responder, message(f"n{number}.example"))
+        leases.append(chain_.lease)
+        chain_.lease.until = ENDED
+        chain_.lease = Lease()
+    kept = sum(map(sys.getrefcount, leases))
+    await responder.settle()
+    assert sum(map(sys.getrefcount, leases)) == kept - len(leases)
+    ask(responder, message("n99.example"))
+    assert len(chain_.asked) == 101
 
 
 async def test_all_that_is_given_again_is_told_even_when_it_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -138,6 +138,9 @@ class Lease:
 ENDED = -inf
 """The end of a lease that is over."""
 
+OVER = Lease(ENDED)
+"""A lease that is over, in place of any other: what can be renewed may be kept, and with it would be all of these."""
+
 Note = Callable[[int, float], None]
 """Is told how often an answer was given again, and in how many seconds altogether."""
 
