@@ -56,7 +56,7 @@ class Counter:
     __slots__ = ("value",)
 
     def __init__(self) -> None:
-        self.value: float = 0
+        self.value = 0.0
 
     def lines(self, name: str, labels: str) -> Iterable[str]:
         """Write the number."""
@@ -64,7 +64,7 @@ class Counter:
 
     def take(self) -> float | None:
         """Return the number, and begin at zero."""
-        taken, self.value = self.value, 0
+        taken, self.value = self.value, 0.0
         return taken or None
 
     def add(self, taken: float, source: Hashable) -> None:  # noqa: ARG002 - a count stays, whoever's it was
@@ -83,7 +83,7 @@ class Gauge:
     __slots__ = ("_read", "elsewhere", "value")
 
     def __init__(self) -> None:
-        self.value: float = 0
+        self.value = 0.0
         self._read: Callable[[], float] | None = None
         self.elsewhere: dict[Hashable, float] = {}
 
@@ -105,6 +105,14 @@ class Gauge:
         self.elsewhere[source] = taken
 
 
+class Observed(NamedTuple):
+    """What a `Histogram` has, as another process is told."""
+
+    bounds: Sequence[float]
+    counts: list[int]
+    total: float
+
+
 class Histogram:
     """How many observations fell into each bucket.
 
@@ -119,7 +127,7 @@ class Histogram:
     def __init__(self, bounds: Sequence[float]) -> None:
         self.bounds = bounds
         self.counts = [0] * (len(bounds) + 1)
-        self.total: float = 0
+        self.total = 0.0
 
     def observe(self, value: float, times: int = 1) -> None:
         """Count *value*, which was seen so many times."""
@@ -135,14 +143,13 @@ class Histogram:
         yield sample(f"{name}_sum", labels, self.total)
         yield sample(f"{name}_count", labels, sums[-1])
 
-    def take(self) -> "Histogram | None":
+    def take(self) -> "Observed | None":
         """Return what was observed, and begin at zero."""
-        taken = Histogram(self.bounds)
-        taken.counts, taken.total = self.counts, self.total
-        self.counts, self.total = [0] * len(self.counts), 0
+        taken = Observed(self.bounds, self.counts, self.total)
+        self.counts, self.total = [0] * len(self.counts), 0.0
         return taken if any(taken.counts) else None
 
-    def add(self, taken: "Histogram", source: Hashable) -> None:  # noqa: ARG002 - as for a counter
+    def add(self, taken: "Observed", source: Hashable) -> None:  # noqa: ARG002 - as for a counter
         """Add what another process observed."""
         self.counts = [own + other for own, other in zip(self.counts, taken.counts, strict=True)]
         self.total += taken.total

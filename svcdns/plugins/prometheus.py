@@ -140,7 +140,7 @@ def setup(directives: Sequence[Directive], environment: Environment) -> Plugin:
     built = environment.metrics.gauge(
         "coredns_build_info", "The version of svcdns, and of Python.", ("version", "revision", "goversion")
     )
-    built.labels(__version__, "", f"python{platform.python_version()}").value = 1
+    built.labels(__version__, "", f"python{platform.python_version()}").value = 1.0
     plugin = Prometheus(environment)
     environment.serve(directive, address, PATH, plugin.page)
     return plugin
