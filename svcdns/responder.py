@@ -10,7 +10,7 @@ Source: RFC 1035 section 4.1, RFC 5936 section 4, RFC 8906, RFC 9619.
 from asyncio import CancelledError, Future, get_running_loop
 from collections.abc import Callable, Coroutine, Iterable
 from itertools import chain
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, final
 
 from svcdns.chain import Handler, Wait
 from svcdns.dns import edns, wire
@@ -121,7 +121,8 @@ class Surroundings(NamedTuple):
     clock: Callable[[], float]
 
 
-class Exchange(NamedTuple):
+@final
+class Exchange:
     """A query as it came, and what its answer must keep to.
 
     Attributes:
@@ -131,10 +132,13 @@ class Exchange(NamedTuple):
         options: EDNS options of its answer.
     """
 
-    envelope: wire.Envelope
-    limit: int
-    ra: bool
-    options: bytes
+    __slots__ = ("envelope", "limit", "options", "ra")
+
+    def __init__(self, envelope: wire.Envelope, limit: int, options: bytes, *, ra: bool) -> None:
+        self.envelope = envelope
+        self.limit = limit
+        self.options = options
+        self.ra = ra
 
     def write(self, response: Response) -> bytes:
         """Write *response*."""
@@ -303,7 +307,7 @@ class Responder:
         payload = _payload(envelope)
         limit = wire.MAX_MESSAGE if self._tcp else min(payload, edns.PAYLOAD)
         options = _KEEPALIVE if self._tcp and _asks_for_keepalive(envelope.opt) else b""
-        return Exchange(envelope, limit, route is not None and route.recursive, options)
+        return Exchange(envelope, limit, options, ra=route is not None and route.recursive)
 
     def _query(self, envelope: wire.Envelope, octets: bytes, client: TellClient, zone: Name) -> Query:
         """Put together what plugins may know of a query."""

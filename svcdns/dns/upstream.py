@@ -10,7 +10,7 @@ Source: RFC 1035 section 4.1, RFC 2181 sections 5.4.1 and 9, RFC 2308, RFC 5452 
 
 import struct
 from enum import Enum
-from typing import NamedTuple
+from typing import NamedTuple, final
 
 from svcdns.dns import edns
 from svcdns.dns.message import Query, Rcode, Response
@@ -40,7 +40,8 @@ _SIGNER = 18
 _PROOFS = (Rtype.NSEC, Rtype.NSEC3)
 
 
-class Asked(NamedTuple):
+@final
+class Asked:
     """A question as it is sent.
 
     Attributes:
@@ -52,12 +53,15 @@ class Asked(NamedTuple):
         edns: Whether there is an OPT record.
     """
 
-    octets: bytes
-    question: bytes
-    name: Name
-    rtype: int
-    do: bool
-    edns: bool
+    __slots__ = ("do", "edns", "name", "octets", "question", "rtype")
+
+    def __init__(self, octets: bytes, question: bytes, name: Name, rtype: int, *, do: bool, edns: bool) -> None:
+        self.octets = octets
+        self.question = question
+        self.name = name
+        self.rtype = rtype
+        self.do = do
+        self.edns = edns
 
 
 class Likeness(Enum):
@@ -103,7 +107,7 @@ def encode_query(query: Query, bits: int, *, mixed: bool, opt: bool = True) -> A
     flags = AD | (RD if query.rd else 0) | (CD if query.cd else 0)
     header = HEADER.pack(bits & 0xFFFF, flags, 1, 0, 0, 1 if opt else 0)
     tail = b"" if not opt else edns.OPT_DO if query.do else edns.OPT
-    return Asked(header + question + tail, question, query.name, query.rtype, query.do, opt)
+    return Asked(header + question + tail, question, query.name, query.rtype, do=query.do, edns=opt)
 
 
 def without_edns(asked: Asked) -> bytes:

@@ -112,7 +112,8 @@ def test_a_bare_format_error_refuses_edns_only_where_it_was_used() -> None:
     asked = ask()
     bare = asked.octets[:2] + b"\x81\x81" + bytes(8)
     assert compare(asked, bare) is Likeness.REFUSING_EDNS
-    assert compare(asked._replace(edns=False), bare) is Likeness.CLOSE
+    plain = encode_query(Query(asked.name, asked.rtype), 0x1234, mixed=False, opt=False)
+    assert compare(plain, bare) is Likeness.CLOSE
 
 
 def test_record_sets_have_the_least_ttl_and_each_record_once() -> None:
@@ -288,8 +289,7 @@ BROKEN = {
 
 @pytest.mark.parametrize("fault", BROKEN)
 def test_a_broken_message_is_an_error(fault: str) -> None:
-    asked = ask()._replace(edns=False)
-    plain = encode_query(Query(asked.name, Rtype.A), 1, mixed=False, opt=False)
+    plain = encode_query(Query(from_text(NAME), Rtype.A), 1, mixed=False, opt=False)
     octets = message(plain, f"{NAME} 1 A 192.0.2.1").to_wire()
     assert decode_response(plain, octets).response.rcode == Rcode.NOERROR
     with pytest.raises(WireError):
