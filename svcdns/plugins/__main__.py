@@ -1,10 +1,11 @@
 """Prints the manual of a directive: ``python -m svcdns.plugins NAME``; without a name, what there is."""
 
+import ast
 import sys
 from collections.abc import Sequence
+from importlib import resources
 
-from svcdns.corefile import imports
-from svcdns.plugins import DIRECTIVES, load
+from svcdns.plugins import DIRECTIVES
 
 _ALL = sorted((*DIRECTIVES, "import"))
 
@@ -19,9 +20,19 @@ def main(names: Sequence[str]) -> int:
         if name not in _ALL:
             print(f"found {name!r}, expected a directive: {', '.join(_ALL)}", file=sys.stderr)
             return 1
-        manual = (imports if name == "import" else load(name)).__doc__ or ""
-        print(manual.strip() if names else manual.partition("\n")[0])
+        manual = _read_manual(name)
+        print(manual if names else manual.partition("\n")[0])
     return 0
+
+
+def _read_manual(name: str) -> str:
+    """Return the docstring of a directive's module, from its source: a module that is compiled has none."""
+    package = resources.files("svcdns")
+    folder = package / "plugins" / name
+    module = folder / "__init__.py" if folder.is_dir() else package / "plugins" / f"{name}.py"
+    if name == "import":
+        module = package / "corefile" / "imports.py"
+    return ast.get_docstring(ast.parse(module.read_text(encoding="utf-8"))) or ""
 
 
 if __name__ == "__main__":
