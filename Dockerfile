@@ -3,16 +3,17 @@
 #     docker build --tag svcdns:0.1.0 .
 
 FROM python:3.13-slim AS build
-RUN apt-get update && apt-get install --yes --no-install-recommends libcap2-bin
+RUN apt-get update && apt-get install --yes --no-install-recommends build-essential libcap2-bin
 # Copies, for a link to the interpreter cannot be given a capability of its own.
 RUN python -m venv --copies --without-pip /svcdns
 WORKDIR /source
-COPY requirements.txt requirements-build.txt ./
-RUN pip install --no-cache-dir --require-hashes --requirement requirements-build.txt
+COPY requirements.txt requirements-build.txt requirements-compile.txt ./
+RUN pip install --no-cache-dir --require-hashes --requirement requirements-build.txt --requirement requirements-compile.txt
 RUN pip --python /svcdns/bin/python install --no-cache-dir --no-compile --require-hashes --requirement requirements.txt
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml hatch_build.py README.md LICENSE ./
 COPY svcdns svcdns
-RUN pip wheel --no-deps --no-build-isolation --wheel-dir /wheels . \
+# What queries pass through is compiled; the sources stand beside it.
+RUN HATCH_BUILD_HOOK_ENABLE_CUSTOM=1 pip wheel --no-deps --no-build-isolation --wheel-dir /wheels . \
     && pip --python /svcdns/bin/python install --no-cache-dir --no-compile --no-deps /wheels/*.whl
 # Nothing can be compiled later: the root file system is read-only.
 RUN python -m compileall -q --invalidation-mode unchecked-hash /svcdns/lib

@@ -4,11 +4,12 @@ PYTHON    ?= $(shell command -v python3.11 || echo python3)
 MANIFESTS ?= configs/manifests
 VENV      := .venv
 BIN       := $(VENV)/bin
+COMPILED  := $(VENV)/compiled
 PIP       := $(BIN)/python -m pip --disable-pip-version-check
 LOCK      := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 
 .DELETE_ON_ERROR:
-.PHONY: run test test-quick check format lint types layers programs bench bench-quick lock
+.PHONY: run test test-quick check format lint types layers programs compiled bench bench-quick lock
 
 # Serves a folder of manifests on 127.0.0.1:1053 and prints a line to paste. The shell does not see the folder's name,
 # so it may hold any character.
@@ -17,9 +18,11 @@ run: override export MANIFESTS := $(if $(filter /%,$(firstword $(MANIFESTS))),,$
 run: $(VENV)/run.stamp
 	@exec $(BIN)/python -m svcdns -conf configs/dev.Corefile
 
-# Everything that a change must pass.
-test: check programs
+# Everything that a change must pass; what needs no other programs, compiled, too.
+test: check programs compiled
 	$(BIN)/python -m pytest
+	PYTHONSAFEPATH=1 PYTHONPATH="$(CURDIR)/$(COMPILED):$(CURDIR)" $(BIN)/python -m pytest --import-mode=importlib -n auto \
+		-m 'not programs' --expect-compiled
 
 # The same without what needs other programs beside svcdns.
 test-quick: check
@@ -43,20 +46,25 @@ layers: $(VENV)/dev.stamp
 programs: $(VENV)/dev.stamp
 	$(BIN)/python -m tests.programs dig etcd etcdctl kube-apiserver coredns
 
+# The package as the image has it, with what queries pass through compiled: `PYTHONPATH=.venv/compiled` takes it, where
+# PYTHONSAFEPATH keeps the sources here from coming first.
+compiled: $(VENV)/compiled.stamp
+
 # Measures svcdns beside its peers, for three quarters of an hour, and writes bench/RESULTS.md; with SOAK=30 also half an
 # hour of mixed load. The quick one takes two minutes, and only prints.
-bench: programs $(VENV)/bench.stamp
+bench: programs compiled $(VENV)/bench.stamp
 	$(BIN)/python -m bench $(if $(SOAK),--soak $(SOAK))
 
-bench-quick: programs
+bench-quick: programs compiled
 	$(BIN)/python -m bench --quick
 
 # Writes the locks anew from pyproject.toml.
 lock: $(VENV)/dev.stamp
 	$(LOCK) pyproject.toml --output-file requirements.txt
 	$(LOCK) --group build --output-file requirements-build.txt
-	$(LOCK) --group dev --constraint requirements.txt --constraint requirements-build.txt pyproject.toml \
-		--output-file requirements-dev.txt
+	$(LOCK) --group compile --constraint requirements-build.txt --output-file requirements-compile.txt
+	$(LOCK) --group dev --constraint requirements.txt --constraint requirements-build.txt \
+		--constraint requirements-compile.txt pyproject.toml --output-file requirements-dev.txt
 	$(LOCK) --group bench --constraint requirements-dev.txt --output-file requirements-bench.txt
 
 $(BIN)/python:
@@ -74,6 +82,16 @@ $(VENV)/run.stamp: requirements.txt requirements-build.txt pyproject.toml | $(BI
 # What checks and tests it, from its own.
 $(VENV)/dev.stamp: requirements-dev.txt $(VENV)/run.stamp
 	$(PIP) install --quiet --require-hashes -r requirements-dev.txt
+	@touch $@
+
+# What is compiled of it, which takes a minute. The package is put together in a folder of its own, so that no extension
+# stands beside a source that was changed since.
+$(VENV)/compiled.stamp: requirements-compile.txt hatch_build.py $(shell find svcdns -name '*.py') $(VENV)/dev.stamp
+	$(BIN)/python -m tests.programs gcc
+	$(PIP) install --quiet --require-hashes -r requirements-compile.txt
+	@rm -rf $(COMPILED) $(VENV)/wheels
+	HATCH_BUILD_HOOK_ENABLE_CUSTOM=1 $(PIP) wheel --quiet --no-deps --no-build-isolation --wheel-dir $(VENV)/wheels .
+	$(PIP) install --quiet --no-deps --target $(COMPILED) $(VENV)/wheels/*.whl
 	@touch $@
 
 # What draws pictures of it, from its own.

@@ -217,7 +217,7 @@ def test_documents_point_to_known_hosts(name: str) -> None:
 
 
 def test_the_locks_name_no_index() -> None:
-    for name in ("requirements.txt", "requirements-build.txt", "requirements-dev.txt", "requirements-bench.txt"):
+    for name in (path.name for path in ROOT.glob("requirements*.txt")):
         assert re.findall(r"^\s*--(?!hash=)\S+|https?://\S+", read(name), re.MULTILINE) == []
 
 

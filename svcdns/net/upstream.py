@@ -19,6 +19,7 @@ from svcdns.net.pool import Keeping, Pool, Route
 from svcdns.net.ports import Ports
 from svcdns.net.roundtrip import RoundTrip
 from svcdns.net.sockets import show_address
+from svcdns.weak import Referable
 
 MEMORY = 3600.0
 """How long it is remembered that an upstream does not keep letter case or does not know EDNS, in seconds."""
@@ -95,7 +96,7 @@ class Health:
             self._reported = True
 
 
-class Upstream:
+class Upstream(Referable):
     """A server that is asked.
 
     Args:

@@ -39,6 +39,7 @@ PROGRAMS: Mapping[str, GoProgram | DebianProgram] = {
             variables=(f"{_KUBERNETES}gitVersion=v1.37.2", f"{_KUBERNETES}gitMajor=1", f"{_KUBERNETES}gitMinor=37"),
         ),
         GoProgram("coredns", package="github.com/coredns/coredns", folder="coredns", seconds=120),
+        DebianProgram("gcc", package="build-essential"),
         DebianProgram("dig", package="bind9-dnsutils"),
         DebianProgram("dnsperf", package="dnsperf"),
         DebianProgram("dnsmasq", package="dnsmasq-base"),
