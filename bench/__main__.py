@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 
 from bench.goals import judge
 from bench.report import Report, say, show, table
+from bench.servers import PYTHON
 from tests import programs
 
 FOLDER = Path(__file__).parent
@@ -78,7 +79,8 @@ def describe() -> Iterator[str]:
     """Yield what the benchmarks ran on."""
     model = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
     yield f"machine: {os.cpu_count()} cores of {model[1] if model else platform.machine()}, Linux {platform.release()}"
-    yield f"svcdns {version('svcdns')} with Python {platform.python_version()}"
+    told = subprocess.run([PYTHON, "--version"], capture_output=True, text=True, check=True)
+    yield f"svcdns {version('svcdns')}, compiled, with {told.stdout.strip()} of {Path(PYTHON).parent}"
     for name, flag in PROGRAMS.items():
         told = subprocess.run([str(programs.path(name)), flag], capture_output=True, text=True, check=False)
         line = next((line for line in told.stdout.splitlines() if re.search(r"\d\.\d", line)), "of unknown version")

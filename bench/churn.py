@@ -21,7 +21,7 @@ from bench.cluster import Seeded, names, seeded, workspace
 from bench.load import press, probing
 from bench.peers import first_name, warm
 from bench.report import Report, parser, say, show, spread, table
-from bench.servers import COMMANDS
+from bench.servers import PAIR
 from tests.cluster.apiserver import ApiServer, client_of, endpoint_slice
 
 _RATE = "20000"
@@ -92,7 +92,7 @@ def measure(name: str, cluster: Seeded, folder: Path, options: argparse.Namespac
 async def run(arguments: Sequence[str] | None = None) -> Report:
     """Measure both servers in turns; the command line is taken if there are no arguments."""
     options = parser(__doc__, services=2000, seconds=10.0, rounds=3, changes=100).parse_args(arguments)
-    found: dict[str, list[tuple[Measured, Measured]]] = {name: [] for name in COMMANDS}
+    found: dict[str, list[tuple[Measured, Measured]]] = {name: [] for name in PAIR}
     async with seeded(options.services) as cluster:
         for turn in range(options.rounds):
             for name, results in found.items():

@@ -27,7 +27,7 @@ from bench import dnsmasq, unbound
 from bench.cluster import seeded, workspace, write_corefile
 from bench.load import Load, press, write_questions
 from bench.report import Report, parser, say, show, spread, table
-from bench.servers import COMMANDS, command_of, serving
+from bench.servers import COMMANDS, PAIR, command_of, serving
 from bench.upstreams import knot, misbehaving
 from tests.cluster.apiserver import ApiServer, free_port
 
@@ -166,7 +166,7 @@ def measure(cluster: ApiServer, folder: Path, options: argparse.Namespace) -> Re
             rounds.append(found)
     times = {}
     with misbehaving() as upstream:
-        for name in COMMANDS:
+        for name in PAIR:
             say(f"faults: {name}")
             space = workspace(folder, f"{name}-faults")
             start = command(name, cluster, upstream, space, cached=False)

@@ -55,6 +55,8 @@ GOALS = {
     "workers": (
         Goal("2,000 Services, CPU a query: two workers / one", "CPU, 2000 Services: 2", "≤", 1.1),
         Goal("10,000 Services, CPU a query: two workers / one", "CPU, 10000 Services: 2", "≤", 1.1),
+        Goal("2,000 Services, the same load for each worker: two / one", "steady CPU, 2000 Services: 2", "≤", 1.1),
+        Goal("10,000 Services, the same load for each worker: two / one", "steady CPU, 10000 Services: 2", "≤", 1.1),
         Goal("2,000 Services, memory at ready: two workers / one", "memory at ready, 2000 Services: 2", "≤", 1.5),
         Goal("2,000 Services, memory after load: two workers / one", "memory after load, 2000 Services: 2", "≤", 1.5),
         Goal("10,000 Services, memory at ready: two workers / one", "memory at ready, 10000 Services: 2", "≤", 1.5),

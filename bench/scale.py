@@ -26,7 +26,7 @@ import dns.message
 from bench.cluster import Seeded, names, seeded, workspace, write_corefile
 from bench.load import press
 from bench.report import Report, parser, say, show, spread, table
-from bench.servers import COMMANDS, Server, command_of, serving
+from bench.servers import PAIR, Server, command_of, serving
 from tests.cluster.apiserver import TOKEN, ApiServer, Client, client_of, free_port, service
 
 _RATE = "10000"
@@ -131,7 +131,7 @@ async def run(arguments: Sequence[str] | None = None) -> Report:
     """Measure both servers in turns; the command line is taken if there are no arguments."""
     defaults = {"services": 10_000, "endpoints": 10, "rounds": 3, "created": 100, "seconds": 8.0}
     options = parser(__doc__, **defaults).parse_args(arguments)
-    found: dict[str, list[Start]] = {name: [] for name in COMMANDS}
+    found: dict[str, list[Start]] = {name: [] for name in PAIR}
     async with seeded(options.services, options.endpoints) as cluster, client_of(cluster.server) as client:
         for turn in range(options.rounds):
             for name, starts in found.items():

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import sysconfig
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -22,11 +23,41 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 _READY_TIME = 60.0
 _PAUSE = 0.005
 
+_ROOT = Path(__file__).parent.parent
+_COMPILED = _ROOT / ".venv" / "compiled"
+_OF_THE_SYSTEM = Path(f"/usr/bin/python3.{sys.version_info.minor}")
+
+PYTHON = str(_OF_THE_SYSTEM) if _OF_THE_SYSTEM.exists() else sys.executable
+"""What runs svcdns: the system's Python where it is of our version, which is built with optimisation, as that of the
+image and the other servers are. One that somebody built himself is so only if he asked for it."""
+
+
+def run_module(module: str, *folders: Path) -> list[str]:
+    """Return the command that runs *module*, with packages from *folders* first, then from here."""
+    path = os.pathsep.join(map(str, (*folders, _ROOT, sysconfig.get_path("purelib"))))
+    return ["env", f"PYTHONPATH={path}", PYTHON, "-P", "-m", module]
+
+
+def run_compiled(module: str) -> list[str]:
+    """Return the command that runs *module* with svcdns compiled, as the image has it.
+
+    Raises:
+        ProgramError: It is not compiled yet; the message has the line that does so.
+    """
+    if not _COMPILED.exists():
+        raise programs.ProgramError(f"{_COMPILED} is missing: run `make compiled`")
+    return run_module(module, _COMPILED)
+
+
 COMMANDS = {
     "CoreDNS": lambda: [str(programs.path("coredns")), "-conf"],
-    "svcdns": lambda: [sys.executable, "-m", "svcdns", "-conf"],
+    "svcdns": lambda: [*run_compiled("svcdns"), "-conf"],
+    "svcdns, not compiled": lambda: [*run_module("svcdns"), "-conf"],
 }
 """How to start each server that reads Corefiles; its Corefile's path follows."""
+
+PAIR = ("CoreDNS", "svcdns")
+"""The two that matter most, for what takes long to measure."""
 
 
 def command_of(name: str, corefile: str, folder: Path) -> list[str]:

@@ -13,7 +13,7 @@ from statistics import median
 
 from bench.cluster import names, seeded, workspace, write_corefile
 from bench.report import Report, parser, say, show, table
-from bench.servers import command_of, serving
+from bench.servers import command_of, run_compiled, serving
 from tests.cluster.apiserver import ApiServer, free_port
 
 READY = "TLS, lists, decoding, first answer"
@@ -23,9 +23,9 @@ def measure(server: ApiServer, folder: Path, name: str) -> dict[str, tuple[float
     """Start svcdns once and return the seconds that each stage took, by the clock and of CPU."""
     ports = {key: free_port() for key in ("port", "health", "ready", "metrics")}
     marks = folder / "marks"
-    python, _, _, *arguments = command_of("svcdns", write_corefile(server, ports), folder)
+    *_, option, corefile = command_of("svcdns", write_corefile(server, ports), folder)
     begun = time.monotonic()
-    with serving([python, "-m", "bench.timeline", str(marks), *arguments], ports["port"], folder) as running:
+    with serving([*run_compiled("bench.timeline"), str(marks), option, corefile], ports["port"], folder) as running:
         ready = begun + running.wait_for(name), running.cpu()
     found, before = {}, (begun, 0.0)
     for line in (*marks.read_text(encoding="utf-8").splitlines(), " ".join(map(str, (*ready, READY)))):

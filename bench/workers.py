@@ -1,11 +1,13 @@
 """One worker beside two: CPU a query and memory, all processes together, under kubeadm's Corefile; svcdns alone.
 
-    python -m bench.workers [--seconds 10] [--rounds 3] [--sizes 2000 10000] [--counts 1 2]
+    python -m bench.workers [--seconds 10] [--rounds 3] [--sizes 2000 10000] [--counts 1 2] [--each 40000]
 
-The same flood for each number of workers; on two cores it cannot load two of them, so rates say nothing. Memory is PSS,
-which counts what processes share once: when all are ready, and after the load.
+The same flood for each number of workers; on two cores it cannot load two of them, so rates say nothing, and each finds
+fewer queries at a time than one would. So there is a steady rate, too, that is the same for each worker. Memory is PSS,
+which counts what processes share once: when all are ready, and after the flood.
 """
 
+import argparse
 import asyncio
 import time
 from collections.abc import Sequence
@@ -24,11 +26,12 @@ _PATIENCE = 60.0
 
 
 class Run(NamedTuple):
-    """What a run came to: MiB when all workers are ready, the load, and MiB after it."""
+    """What a run came to: MiB when all workers are ready, the flood, MiB after it, and the steady load."""
 
     before: float
     load: Load
     after: float
+    steady: Load
 
 
 def flags(workers: int) -> list[str]:
@@ -47,19 +50,21 @@ def wait_for_all(server: Server, workers: int, name: str) -> None:
         server.wait_for(name)
 
 
-def measure(workers: int, cluster: Seeded, folder: Path, seconds: float) -> Run:
+def measure(workers: int, cluster: Seeded, folder: Path, options: argparse.Namespace) -> Run:
     """Run svcdns with so many workers; it is warmed up first."""
     with started("svcdns", cluster, folder, *flags(workers)) as server:
         wait_for_all(server, workers, first_name(cluster))
         before = server.memory("Pss")
         press(server, cluster.load, 2)
-        load = press(server, cluster.load, seconds)
-        return Run(before, load, server.memory("Pss"))
+        load = press(server, cluster.load, options.seconds)
+        after = server.memory("Pss")
+        steady = press(server, cluster.load, options.seconds, "-Q", str(workers * options.each))
+        return Run(before, load, after, steady)
 
 
 async def run(arguments: Sequence[str] | None = None) -> Report:
     """Measure all in turns; the command line is taken if there are no arguments."""
-    options = parser(__doc__, seconds=10.0, rounds=3)
+    options = parser(__doc__, seconds=10.0, rounds=3, each=40_000)
     options.add_argument("--sizes", type=int, nargs="+", default=[2000, 10_000])
     options.add_argument(
         "--counts", type=int, nargs="+", default=[1, 2], help="of workers; they are compared to the first"
@@ -74,9 +79,10 @@ async def run(arguments: Sequence[str] | None = None) -> Report:
                 for count, runs in found.items():
                     say(f"round {turn + 1} of {chosen.rounds}: {size:,} Services, workers: {count}")
                     space = workspace(cluster.folder, f"{count}-{turn}")
-                    runs.append(await asyncio.to_thread(measure, count, cluster, space, chosen.seconds))
+                    runs.append(await asyncio.to_thread(measure, count, cluster, space, chosen))
         describe(size, found, rows, figures)
-    head = ("Services", "workers", "CPU a query, µs (min, median, max)", "ratio", "lost")
+    steady = f"at {chosen.each:,}/s a worker"
+    head = ("Services", "workers", "CPU a query, µs (min, median, max)", "ratio", steady, "ratio", "lost")
     return Report(table((*head, "PSS at ready, MiB", "ratio", "after load, MiB", "ratio"), rows), figures)
 
 
@@ -86,16 +92,19 @@ def describe(size: int, found: dict[int, list[Run]], rows: list[list[str]], figu
     for count, runs in found.items():
         pairs = list(zip(runs, first, strict=True))
         cpu = median(each.load.cpu / other.load.cpu for each, other in pairs)
+        steady = median(each.steady.cpu / other.steady.cpu for each, other in pairs)
         before = median(each.before / other.before for each, other in pairs)
         after = median(each.after / other.after for each, other in pairs)
         figures[f"CPU, {size} Services: {count}"] = cpu
+        figures[f"steady CPU, {size} Services: {count}"] = steady
         figures[f"memory at ready, {size} Services: {count}"] = before
         figures[f"memory after load, {size} Services: {count}"] = after
         costs = spread(each.load.cpu * 1e6 for each in runs)
+        calm = spread(each.steady.cpu * 1e6 for each in runs)
         memory = [(median(each.before for each in runs), before), (median(each.after for each in runs), after)]
         shown = [text for mib, ratio in memory for text in (f"{mib:.0f}", f"{ratio:.2f}")]
-        lost = str(sum(each.load.lost for each in runs))
-        rows.append([f"{size:,}", str(count), costs, f"{cpu:.2f}", lost, *shown])
+        lost = str(sum(each.load.lost + each.steady.lost for each in runs))
+        rows.append([f"{size:,}", str(count), costs, f"{cpu:.2f}", calm, f"{steady:.2f}", lost, *shown])
 
 
 if __name__ == "__main__":
