@@ -8,7 +8,9 @@ RUN apt-get update && apt-get install --yes --no-install-recommends build-essent
 RUN python -m venv --copies --without-pip /svcdns
 WORKDIR /source
 COPY requirements.txt requirements-build.txt requirements-compile.txt ./
-RUN pip install --no-cache-dir --require-hashes --requirement requirements-build.txt --requirement requirements-compile.txt
+# What compiles svcdns reads the types of what it runs on.
+RUN pip install --no-cache-dir --require-hashes --requirement requirements.txt --requirement requirements-build.txt \
+    --requirement requirements-compile.txt
 RUN pip --python /svcdns/bin/python install --no-cache-dir --no-compile --require-hashes --requirement requirements.txt
 COPY pyproject.toml hatch_build.py README.md LICENSE ./
 COPY svcdns svcdns

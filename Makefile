@@ -6,6 +6,7 @@ VENV      := .venv
 BIN       := $(VENV)/bin
 COMPILED  := $(VENV)/compiled
 PIP       := $(BIN)/python -m pip --disable-pip-version-check
+COMPILER  := $(VENV)/compiler/bin/python -m pip --disable-pip-version-check
 LOCK      := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 
 .DELETE_ON_ERROR:
@@ -84,13 +85,14 @@ $(VENV)/dev.stamp: requirements-dev.txt $(VENV)/run.stamp
 	$(PIP) install --quiet --require-hashes -r requirements-dev.txt
 	@touch $@
 
-# What is compiled of it, which takes a minute. The package is put together in a folder of its own, so that no extension
-# stands beside a source that was changed since.
+# What is compiled of it, which takes a minute or two: in an environment of its own, with what the image's has, and put
+# together in a folder, so that no extension stands beside a source that was changed since.
 $(VENV)/compiled.stamp: requirements-compile.txt hatch_build.py $(shell find svcdns -name '*.py') $(VENV)/dev.stamp
 	$(BIN)/python -m tests.programs gcc
-	$(PIP) install --quiet --require-hashes -r requirements-compile.txt
 	@rm -rf $(COMPILED) $(VENV)/wheels
-	HATCH_BUILD_HOOK_ENABLE_CUSTOM=1 $(PIP) wheel --quiet --no-deps --no-build-isolation --wheel-dir $(VENV)/wheels .
+	$(BIN)/python -m venv $(VENV)/compiler
+	$(COMPILER) install --quiet --require-hashes -r requirements.txt -r requirements-build.txt -r requirements-compile.txt
+	HATCH_BUILD_HOOK_ENABLE_CUSTOM=1 $(COMPILER) wheel --quiet --no-deps --no-build-isolation --wheel-dir $(VENV)/wheels .
 	$(PIP) install --quiet --no-deps --target $(COMPILED) $(VENV)/wheels/*.whl
 	@touch $@
 
