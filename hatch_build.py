@@ -32,7 +32,7 @@ class CompileHook(BuildHookInterface[Any]):
         if version == "editable":
             return
         self._folder = tempfile.TemporaryDirectory(prefix="svcdns-")
-        for extension in _compile(self.config["modules"], Path(self.root), Path(self._folder.name)):
+        for extension in _compile(self.config["modules"], Path(self._folder.name)):
             build_data["force_include"][str(extension)] = str(extension.relative_to(Path(self._folder.name) / "lib"))
         build_data["pure_python"] = False
         build_data["infer_tag"] = True
@@ -43,14 +43,13 @@ class CompileHook(BuildHookInterface[Any]):
             self._folder.cleanup()
 
 
-def _compile(modules: list[str], root: Path, folder: Path) -> list[Path]:
-    """Compile *modules*, paths below *root*, and return the extensions, which are below ``lib`` in *folder*."""
+def _compile(modules: list[str], folder: Path) -> list[Path]:
+    """Compile *modules*, paths from here, and return the extensions, which are below ``lib`` in *folder*."""
     # Whoever installs from an editable checkout, or does not compile, needs none of these.
     from mypyc.build import mypycify  # noqa: PLC0415
     from setuptools import Distribution  # noqa: PLC0415
     from setuptools.command.build_ext import build_ext  # noqa: PLC0415
 
-    os.chdir(root)
     extensions = mypycify(
         ["--no-warn-unused-ignores", f"--cache-dir={folder / 'cache'}", *modules],
         multi_file=True,
