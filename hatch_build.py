@@ -1,4 +1,7 @@
-"""Compiles what queries pass through, where `HATCH_BUILD_HOOK_ENABLE_CUSTOM=1 pip wheel .` asks for that.
+"""Compiles what queries pass through, where `HATCH_BUILD_HOOK_ENABLE_CUSTOM=1` asks for that when a wheel is built.
+
+It needs what requirements.txt, requirements-build.txt and requirements-compile.txt install, and pip's
+`--no-build-isolation`; `make compiled` and the Dockerfile do it so.
 
 mypyc makes a C extension of each module that `pyproject.toml` names under `hooks.custom`. It stands beside the module
 in the wheel, and Python takes it first: the source is the same, and so are the answers. Nothing is written beside the
