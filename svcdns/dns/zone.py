@@ -7,7 +7,6 @@ Source: RFC 1034 section 4.3.2, RFC 2308 sections 2 and 3, RFC 8020, RFC 8482 se
 """
 
 from collections.abc import Callable, Mapping
-from functools import cached_property
 from typing import NamedTuple
 
 from svcdns.dns.message import Lease, Rcode, Repeat, Response
@@ -84,26 +83,31 @@ class Zone:
         self._publish = publish
         self._plugin = plugin
         self._repeat = Repeat(lease)
+        self._soa: RRset | None = None
+        self._nodata: Response | None = None
+        self._nxdomain: Response | None = None
 
-    @cached_property
+    @property
     def soa(self) -> RRset:
         """Its SOA record set."""
-        return self._publish()
+        if self._soa is None:
+            self._soa = self._publish()
+        return self._soa
 
-    @cached_property
-    def denial(self) -> RRset:
-        """The SOA as negative answers carry it."""
-        return as_denial(self.soa)
-
-    @cached_property
+    @property
     def nodata(self) -> Response:
         """The answer for a name that has nothing of the type asked for."""
-        return Response(authority=(self.denial,), aa=True, plugin=self._plugin, repeat=self._repeat)
+        if self._nodata is None:
+            denial = as_denial(self.soa)
+            self._nodata = Response(authority=(denial,), aa=True, plugin=self._plugin, repeat=self._repeat)
+        return self._nodata
 
-    @cached_property
+    @property
     def nxdomain(self) -> Response:
         """The answer for a name that does not exist, nor any below it."""
-        return self.nodata._replace(rcode=Rcode.NXDOMAIN)
+        if self._nxdomain is None:
+            self._nxdomain = self.nodata._replace(rcode=Rcode.NXDOMAIN)
+        return self._nxdomain
 
     def answer(self, node: Node | None, rtype: int) -> Response:
         """Answer a question for the name at which *node* stands; None for a name that does not exist.
