@@ -84,6 +84,7 @@ class Zone:
         self._plugin = plugin
         self._repeat = Repeat(lease)
         self._soa: RRset | None = None
+        self._denial: RRset | None = None
         self._nodata: Response | None = None
         self._nxdomain: Response | None = None
 
@@ -95,11 +96,17 @@ class Zone:
         return self._soa
 
     @property
+    def denial(self) -> RRset:
+        """The SOA as negative answers carry it."""
+        if self._denial is None:
+            self._denial = as_denial(self.soa)
+        return self._denial
+
+    @property
     def nodata(self) -> Response:
         """The answer for a name that has nothing of the type asked for."""
         if self._nodata is None:
-            denial = as_denial(self.soa)
-            self._nodata = Response(authority=(denial,), aa=True, plugin=self._plugin, repeat=self._repeat)
+            self._nodata = Response(authority=(self.denial,), aa=True, plugin=self._plugin, repeat=self._repeat)
         return self._nodata
 
     @property

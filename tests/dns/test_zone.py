@@ -62,13 +62,14 @@ def test_the_answer_is_what_stands_at_the_name(node: Node | None, rtype: int, re
 @pytest.mark.parametrize(("ttl", "minimum", "kept"), [(300, 30, 30), (30, 300, 30), (0, 5, 0), (5, 0, 0)])
 def test_a_denial_is_kept_for_the_shorter_of_ttl_and_minimum(ttl: int, minimum: int, kept: int) -> None:
     zone = Zone(SOA.owner, lambda: soa_of(ttl, minimum), "file", Lease())
-    assert zone.nodata.authority[0].ttl == kept
+    assert zone.denial.ttl == kept
     assert zone.soa.ttl == ttl
-    assert zone.nodata.authority == zone.nxdomain.authority
+    assert zone.nodata.authority == zone.nxdomain.authority == (zone.denial,)
 
 
 def test_denials_are_made_once() -> None:
     zone = Zone(SOA.owner, lambda: SOA, "file", Lease())
+    assert zone.denial is zone.denial
     assert zone.nodata is zone.nodata
     assert zone.nxdomain is zone.nxdomain
     assert zone.soa is zone.soa
