@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from functools import partial
-from operator import attrgetter
 from weakref import ref
 
 from svcdns.metrics import Counter, Metrics
@@ -47,8 +46,8 @@ class Counters:
         self._denial_hits = hits.labels(server, "denial", zones, _VIEW)
         self._success_evictions = evictions.labels(server, "success", zones, _VIEW)
         self._denial_evictions = evictions.labels(server, "denial", zones, _VIEW)
-        for name in ("success", "denial"):
-            entries.labels(server, name, zones, _VIEW).follow(partial(_count, ref(store), attrgetter(name)))
+        for name, table in (("success", store.success), ("denial", store.denial)):
+            entries.labels(server, name, zones, _VIEW).follow(partial(_count, ref(table)))
 
     def hits(self, kind: Kind) -> Counter:
         """Return what counts the hits of a kind of entry."""
@@ -59,7 +58,7 @@ class Counters:
         return self._success_evictions if kind is Kind.SUCCESS else self._denial_evictions
 
 
-def _count(store: Callable[[], Store | None], table: Callable[[Store], Table]) -> int:
+def _count(table: Callable[[], Table | None]) -> int:
     """Return how much is in a table, as long as there is one: a gauge must not keep it from being forgotten."""
-    kept = store()
-    return 0 if kept is None else len(table(kept))
+    kept = table()
+    return 0 if kept is None else len(kept)

@@ -7,6 +7,7 @@ from cachetools import LRUCache
 from svcdns.chain import Resource
 from svcdns.dns.name import Name
 from svcdns.plugins.cache.entry import AVERAGE_SIZE, Entry
+from svcdns.weak import Referable
 
 NEW_PART = 5
 """The part of the room that what is new may always take is one over this."""
@@ -15,7 +16,7 @@ Key = tuple[Name, int, bool, bool]
 """Name, type, DO and CD of a question; the class is always IN."""
 
 
-class Table:
+class Table(Referable):
     """Entries by question.
 
     What is new stands apart until it is asked for again. Where room is short, the oldest new entry goes; only while new
