@@ -143,13 +143,13 @@ class Histogram:
         yield sample(f"{name}_sum", labels, self.total)
         yield sample(f"{name}_count", labels, sums[-1])
 
-    def take(self) -> "Observed | None":
+    def take(self) -> Observed | None:
         """Return what was observed, and begin at zero."""
         taken = Observed(self.bounds, self.counts, self.total)
         self.counts, self.total = [0] * len(self.counts), 0.0
         return taken if any(taken.counts) else None
 
-    def add(self, taken: "Observed", source: Hashable) -> None:  # noqa: ARG002 - as for a counter
+    def add(self, taken: Observed, source: Hashable) -> None:  # noqa: ARG002 - as for a counter
         """Add what another process observed."""
         self.counts = [own + other for own, other in zip(self.counts, taken.counts, strict=True)]
         self.total += taken.total

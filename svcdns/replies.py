@@ -195,7 +195,10 @@ class Replies:
         self._recent.put(essence, reply)
 
     async def settle(self) -> None:
-        """Tell of all that was given again, and let go of leases that are over, in portions that hold nobody up."""
+        """Tell of all that was given again, and let go of leases that are over, in portions that hold nobody up.
+
+        Who never asks for metrics has a lease kept with each reply; there is room for so many replies, and no more.
+        """
         for number, reply in enumerate(list(self._recent)):
             if reply.repeats:
                 self._settle(reply)

@@ -139,7 +139,7 @@ ENDED = -inf
 """The end of a lease that is over."""
 
 OVER = Lease(ENDED)
-"""A lease that is over, in place of any other: what can be renewed may be kept, and with it would be all of these."""
+"""Stands for every lease that is over: what waits to be renewed need not keep its own."""
 
 Note = Callable[[int, float], None]
 """Is told how often an answer was given again, and in how many seconds altogether."""

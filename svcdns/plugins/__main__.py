@@ -27,11 +27,13 @@ def main(names: Sequence[str]) -> int:
 
 def _read_manual(name: str) -> str:
     """Return the docstring of a directive's module, from its source: a module that is compiled has none."""
-    package = resources.files("svcdns")
-    folder = package / "plugins" / name
-    module = folder / "__init__.py" if folder.is_dir() else package / "plugins" / f"{name}.py"
+    folder = resources.files("svcdns") / "plugins" / name
     if name == "import":
-        module = package / "corefile" / "imports.py"
+        module = resources.files("svcdns") / "corefile" / "imports.py"
+    elif folder.is_dir():
+        module = folder / "__init__.py"
+    else:
+        module = resources.files("svcdns") / "plugins" / f"{name}.py"
     return ast.get_docstring(ast.parse(module.read_text(encoding="utf-8"))) or ""
 
 
