@@ -88,7 +88,9 @@ $(VENV)/dev.stamp: requirements-dev.txt $(VENV)/run.stamp
 # What is compiled of it, which takes a minute or two: in an environment of its own, with what the image's has, and put
 # together in a folder, so that no extension stands beside a source that was changed since.
 $(VENV)/compiled.stamp: requirements-compile.txt hatch_build.py $(shell find svcdns -name '*.py') $(VENV)/dev.stamp
-	$(BIN)/python -m tests.programs gcc
+	$(BIN)/python -m tests.programs gcc python3-config
+	@command -v gcc > /dev/null && test -e "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("include"))')/Python.h" || { \
+		echo 'gcc and the headers of this Python are needed; on Debian, install build-essential and python3-dev.' >&2; exit 1; }
 	@rm -rf $(COMPILED) $(VENV)/wheels
 	$(BIN)/python -m venv $(VENV)/compiler
 	$(COMPILER) install --quiet --require-hashes -r requirements.txt -r requirements-build.txt -r requirements-compile.txt

@@ -31,6 +31,7 @@ class CompileHook(BuildHookInterface[Any]):
 
         Raises:
             CompileError: There is no compiler, or it failed.
+            SystemExit: A type is wrong.
         """
         if version == "editable":
             return

@@ -40,6 +40,7 @@ PROGRAMS: Mapping[str, GoProgram | DebianProgram] = {
         ),
         GoProgram("coredns", package="github.com/coredns/coredns", folder="coredns", seconds=120),
         DebianProgram("gcc", package="build-essential"),
+        DebianProgram("python3-config", package="python3-dev"),
         DebianProgram("dig", package="bind9-dnsutils"),
         DebianProgram("dnsperf", package="dnsperf"),
         DebianProgram("dnsmasq", package="dnsmasq-base"),
