@@ -3,14 +3,18 @@
 import asyncio
 import os
 import signal
+import tomllib
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 import uvloop
 from hypothesis import HealthCheck, settings
 
-from svcdns import responder
+import svcdns
+
+_ROOT = Path(__file__).parent.parent
 
 # A busy machine makes no test fail: neither a case nor its making has a time limit of its own.
 settings.register_profile("svcdns", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
@@ -32,13 +36,25 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--expect-compiled", action="store_true", help="fail where the package found is not compiled")
 
 
-def pytest_sessionstart(session: pytest.Session) -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """Refuse to test the sources in the place of what is compiled of them."""
-    found = responder.__file__
-    if session.config.getoption("--expect-compiled") and not found.endswith(".so"):
-        raise pytest.UsageError(f"found {found}, expected an extension: set PYTHONPATH as `make test` does")
+    if config.getoption("--expect-compiled"):
+        found = {name: find_spec(name) for name in _compiled_modules()}
+        sources = [name for name, spec in found.items() if spec is None or not str(spec.origin).endswith(".so")]
+        if sources:
+            raise pytest.UsageError(f"expected extensions, as `make test` finds them, but there is none of {sources}")
+        # mypyc hands exceptions on in a form that Python warns of from 3.12 on.
+        warning = "ignore:the .type, exc, tb. signature of throw:DeprecationWarning"
+        config.addinivalue_line("filterwarnings", warning)
+
+
+def _compiled_modules() -> list[str]:
+    """Return the names of the modules that pyproject.toml has compiled."""
+    settings = tomllib.loads((_ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    paths = settings["tool"]["hatch"]["build"]["targets"]["wheel"]["hooks"]["custom"]["modules"]
+    return [path.removesuffix(".py").replace("/", ".") for path in paths]
 
 
 def pytest_report_header() -> str:
     """Say which package is tested."""
-    return f"svcdns: {Path(responder.__file__).parent}"
+    return f"svcdns: {Path(svcdns.__file__).parent}"
