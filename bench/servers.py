@@ -42,10 +42,12 @@ def run_compiled(module: str) -> list[str]:
     """Return the command that runs *module* with svcdns compiled, as the image has it.
 
     Raises:
-        ProgramError: It is not compiled yet; the message has the line that does so.
+        ProgramError: It is not compiled yet, or not what the sources say now; the message has the line that does so.
     """
-    if not _COMPILED.exists():
-        raise programs.ProgramError(f"{_COMPILED} is missing: run `make compiled`")
+    stamp = _COMPILED.with_suffix(".stamp")
+    changed = max(path.stat().st_mtime for path in (_ROOT / "svcdns").rglob("*.py"))
+    if not stamp.exists() or stamp.stat().st_mtime < changed:
+        raise programs.ProgramError("svcdns is not compiled as it is now: run `make compiled`")
     return run_module(module, _COMPILED)
 
 
