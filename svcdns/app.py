@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -339,7 +339,9 @@ class App:
                         enabled.labels(endpoint.label, to_text(zone), "", name).value = 1
 
 
-async def _stop_all(listeners: Iterable[Listeners], sites: Iterable[admin.Site]) -> None:
+async def _stop_all(listeners: Collection[Listeners], sites: Iterable[admin.Site]) -> None:
+    for listener in listeners:
+        listener.retire()
     await asyncio.gather(*(each.stop() for each in listeners), *(each.stop() for each in sites))
 
 

@@ -8,6 +8,7 @@ Source: RFC 8085, RFC 9715.
 
 import asyncio
 import socket
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -67,6 +68,18 @@ class Datagrams:
     def pause(self) -> None:
         """Read no more; `start` begins again."""
         asyncio.get_running_loop().remove_reader(self._socket)
+
+    def retire(self) -> None:
+        """Leave what comes from now on to other sockets at the port; what has come stays to be answered.
+
+        What comes between the last look and the close would be lost. Linux leads nobody to a socket that is connected
+        but the one whom it is connected to, and that is itself.
+
+        Source: connect(2), socket(7) on SO_REUSEPORT.
+        """
+        if sys.platform == "linux":  # elsewhere a connected socket answers nobody else
+            with suppress(OSError):
+                self._socket.connect(self._socket.getsockname())
 
     async def stop(self, grace: float) -> None:
         """Answer what has come, then close.

@@ -104,6 +104,12 @@ class Listeners:
         for each in self._all():
             each.answerer = make(each.listener)
 
+    def retire(self) -> None:
+        """Leave datagrams that come from now on to others at the port, whichever process reads a share."""
+        for each in self._all():
+            if isinstance(each, Datagrams):
+                each.retire()
+
     async def stop(self) -> None:
         """Answer what has come to any share, then close."""
         await asyncio.gather(*(each.stop(GRACE) for each in self._all()))

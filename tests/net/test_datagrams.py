@@ -13,7 +13,7 @@ from svcdns.metrics import Metrics
 from svcdns.net.datagrams import Datagrams, best_packets
 from svcdns.net.mmsg import Mmsg
 from svcdns.net.packets import BATCH, OneByOne, Packets
-from svcdns.net.sockets import Answer, Counters, bind
+from svcdns.net.sockets import Answer, Counters, bind, share
 from tests import octets
 from tests.frontend import PATIENCE, Answers, Held, frontend
 
@@ -198,6 +198,34 @@ async def test_what_came_before_a_stop_is_answered(make: Callable[[bytes], Give]
         await datagrams.stop(PATIENCE)
         for _ in range(3 * BATCH):
             assert client.recv(512) == b"answer"
+
+
+@BIND_TO
+async def test_what_comes_once_a_listener_retires_goes_to_others_at_its_port_and_nothing_is_lost(address: str) -> None:
+    def listen(port: int, answer: bytes) -> Datagrams:
+        bound = bind(address, port, socket.SOCK_DGRAM, shared=True)
+        share([bound], shared=True)
+        return Datagrams(bound, "dns://:53", lambda _: Answers(give(answer)), Counters.of(Metrics()))
+
+    old = listen(0, b"old")
+    new = listen(old.listener.port, b"new")
+    with ExitStack() as stack:
+
+        def ask() -> socket.socket:
+            client = stack.enter_context(closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)))
+            client.setblocking(False)  # noqa: FBT003 - its only argument
+            client.connect(("127.0.0.1", old.listener.port))
+            client.send(b"question")
+            return client
+
+        before = [ask() for _ in range(50)]
+        old.retire()
+        after = [ask() for _ in range(50)]
+        await old.stop(PATIENCE)
+        new.start()
+        assert {await receive(client) for client in before} == {b"old", b"new"}
+        assert {await receive(client) for client in after} == {b"new"}
+        await new.stop(PATIENCE)
 
 
 @BIND_TO
