@@ -247,7 +247,7 @@ class App:
         for resource in self._assembly.resources.values():
             resource.publish(lambda _: None)
         for number, resource in enumerate(assembly.resources.values()):
-            resource.publish(partial(self._pool.tell, number))
+            resource.publish(partial(self._tell, number))
         self._pool.renew(self._size(assembly) - 1)
         self._closing = True
         try:
@@ -260,6 +260,11 @@ class App:
             await _stop_all(listeners, [self._sites.pop(each) for each in addresses])
         finally:
             self._closing = False
+
+    def _tell(self, number: int, change: object) -> None:
+        """Have every process know of a change of resource *number*."""
+        self._pool.tell(number, change)
+        self._server.prepare_soon()
 
     def _size(self, assembly: Assembly) -> int:
         """Return how many processes are to answer queries."""

@@ -52,6 +52,9 @@ class Plugin:
     def refresh(self) -> None:
         """End the leases of answers that hold good no longer. Called before any answer is given again."""
 
+    def prepare(self) -> None:
+        """Have at hand what is likely to be asked for next. Called soon after a change of a resource."""
+
     async def run(self) -> None:
         """Do the plugin's background work, if any, until cancelled."""
 

@@ -62,6 +62,7 @@ class Server:
         self._surroundings = Surroundings(traffic.count_dropped, self._counters, time.monotonic)
         self._routes: dict[str, Routes] = {}
         self._running: dict[int, asyncio.Task[None]] = {}
+        self._preparing = False
 
     def addresses(self) -> list[tuple[str, int]]:
         """Return the addresses and ports that queries are answered at, without those that a reload is closing."""
@@ -101,6 +102,12 @@ class Server:
         dropped = [each for key, each in before.resources.items() if key not in assembly.resources]
         await self.end([*gone, *dropped])
 
+    def prepare_soon(self) -> None:
+        """Have plugins prepare for questions, after a resource changed, when what is at hand is done."""
+        if not self._preparing:
+            self._preparing = True
+            asyncio.get_running_loop().call_soon(self._prepare)
+
     async def settle(self) -> None:
         """Have everything counted that was answered here."""
         await _settle(self._answerers())
@@ -108,6 +115,11 @@ class Server:
     async def stop_listening(self) -> None:
         """Answer what has come, and take in nothing new."""
         await asyncio.gather(*(listeners.stop() for listeners in self.listeners.values()))
+
+    def _prepare(self) -> None:
+        self._preparing = False
+        for _, plugin in self.assembly.plugins():
+            plugin.prepare()
 
     def _responding(self, routes: Routes) -> MakeAnswerer:
         return partial(Responder, routes, self._surroundings)

@@ -17,6 +17,7 @@ K = TypeVar("K", bound=Hashable)
 T = TypeVar("T", bound=Object)
 
 _REMEMBERED_CHANGES = 4096
+_REMEMBERED_ARRIVALS = 16
 _SERIAL_BITS = 0xFFFFFFFF
 _OWNED = (Service, EndpointSlice)
 
@@ -175,6 +176,7 @@ class Cluster:
         self._wall = wall
         self.serial = int(wall()) & _SERIAL_BITS
         self._changes: deque[frozenset[Key] | None] = deque(maxlen=_REMEMBERED_CHANGES)
+        self._arrivals: deque[tuple[int, Key]] = deque(maxlen=_REMEMBERED_ARRIVALS)
 
     def store(self, kind: Kind) -> Store[Object]:
         """Return the current store of *kind*."""
@@ -193,6 +195,8 @@ class Cluster:
         before = self.store(kind).put(found)
         if before is None or before.with_version(found.version) != found:
             self._changed(kind, before, found)
+            if kind is Kind.SERVICE and before is None:
+                self._arrivals.append((self.revision, found.key))
             self.tell(Change(kind, found.key, found, self.serial))
 
     def remove(self, kind: Kind, key: Key) -> None:
@@ -261,6 +265,10 @@ class Cluster:
                 return None
             touched |= keys
         return frozenset(touched)
+
+    def arrivals_since(self, revision: int) -> list[Key]:
+        """Return the Services that were added one by one since *revision*, the last few of them."""
+        return [key for added, key in self._arrivals if added > revision]
 
     def _changed(self, kind: Kind, *objects: Object | None) -> None:
         """Note a change of one object; that of a Pod touches no Service."""

@@ -21,7 +21,7 @@ from svcdns.kube.directory import EVERY_CHANGE, UNREAD, Directory, Options
 from svcdns.kube.memo import Chase, Entry, Memo
 from svcdns.kube.objects import Key, Kind
 from svcdns.kube.reverse import is_reverse
-from svcdns.kube.schema import make_soa
+from svcdns.kube.schema import make_soa, name_service
 
 PLUGIN = "kubernetes"
 
@@ -61,6 +61,7 @@ class View:
         self._endings = tuple(options.zones)
         self._directory = Directory(cluster, options, local)
         self._revision = -1
+        self._prepared = cluster.revision
         self._late: frozenset[Kind] = frozenset()
         self._lease = Lease()
         self._zones: dict[Name, Zone] = {}
@@ -85,6 +86,16 @@ class View:
         """Forget what the changes since the last call touched, and end the leases of its answers."""
         if self._cluster.revision != self._revision:
             self._catch_up()
+
+    def prepare(self) -> None:
+        """Take in what changed, and look up the Services that are new: who created one will ask for it."""
+        self.refresh()
+        since, self._prepared = self._prepared, self._revision
+        for key in self._cluster.arrivals_since(since):
+            name = name_service(key, self._options.primary)
+            if name is not None:
+                for rtype in _ADDRESS_TYPES:
+                    self.find(name, rtype)
 
     def zone(self, apex: Name) -> Zone:
         """Return the current version of a zone."""

@@ -127,6 +127,7 @@ class _Worker:
         match message:
             case Changed(number, change):
                 self._learning[number].learn(change)
+                self._server.prepare_soon()
             case Ping():
                 self._channel.send(Pong())
             case Count():

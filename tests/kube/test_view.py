@@ -773,6 +773,28 @@ def test_nothing_is_left_of_what_was_denied_before_a_change() -> None:
     assert sum(first < serial <= cluster.serial for serial in serials) <= 2  # the SOA, and as a denial has it
 
 
+def test_a_new_service_is_looked_up_before_it_is_asked_for() -> None:
+    cluster = make_cluster()
+    view = make_view(cluster)
+    new = cluster_ip("new", b"\x0a\x01\x00\x01")
+    cluster.put(Kind.SERVICE, new)
+    view.prepare()
+    cluster.services.remove(new.key)  # which nobody is told of
+    assert ask(view, "new.default.svc A").endswith(" A 10.1.0.1")
+
+
+def test_of_services_that_come_together_only_some_are_looked_up_before() -> None:
+    cluster = make_cluster()
+    view = make_view(cluster)
+    new = [cluster_ip(f"new{number}", bytes((10, 1, 0, number))) for number in range(100)]
+    for each in new:
+        cluster.put(Kind.SERVICE, each)
+    view.prepare()
+    for each in new:
+        cluster.services.remove(each.key)
+    assert 0 < sum(_code(ask(view, f"{each.key[1]}.default.svc A")) != "X" for each in new) < len(new)
+
+
 def test_what_is_forgotten_for_want_of_room_is_found_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("svcdns.kube.view.PRESENT_OCTETS", 100_000)
     monkeypatch.setattr("svcdns.kube.view.ABSENT_OCTETS", 7_000)

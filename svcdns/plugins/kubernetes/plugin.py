@@ -66,6 +66,10 @@ class Kubernetes(Plugin):
         """End the leases of answers that a change in the cluster touched."""
         self._view.refresh()
 
+    def prepare(self) -> None:
+        """Have at hand what is likely to be asked for after a change in the cluster."""
+        self._view.prepare()
+
     async def run(self) -> None:
         """Say so once if the first lists are not in by the time that they should be."""
         await asyncio.sleep(self.startup_timeout)
