@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from svcdns.dns import edns
 from svcdns.dns.message import Rcode, Response
-from svcdns.dns.name import MAX_LABEL, MAX_NAME, Name, is_subdomain
+from svcdns.dns.name import MAX_LABEL, MAX_NAME, ROOT, Name, is_subdomain
 from svcdns.dns.records import (
     CLASS_IN,
     FIXED,
@@ -285,12 +285,12 @@ def _opt(envelope: Envelope, response: Response, options: bytes) -> bytes:
 def _ready_made(rrsets: tuple[RRset, ...], question: Name) -> tuple[bytes | None, int]:
     """Return what at most one record set takes behind *question*, as it keeps it, and how many records that is.
 
-    None stands for a record set whose owner is no ending of the question.
+    None stands for one whose owner is no ending of the question, or is the root, which is shorter than a pointer.
     """
     if not rrsets:
         return b"", 0
     (rrset,) = rrsets
-    if not question.endswith(rrset.owner):
+    if not question.endswith(rrset.owner) or rrset.owner == ROOT != question:
         return None, 0
     return rrset.at(HEADER_SIZE + len(question) - len(rrset.owner)), len(rrset.rdatas)
 

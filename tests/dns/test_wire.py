@@ -278,6 +278,14 @@ def test_what_we_write_dnspython_reads(query: bytes, response: Response) -> None
         assert len(read.extended_errors()) == (response.ede is not None)
 
 
+@pytest.mark.parametrize("rtype", [Rtype.SOA, Rtype.NAPTR])
+def test_an_owner_that_is_the_root_takes_one_octet(rtype: int) -> None:
+    envelope = wire.decode(octets.query(octets.question("example.org")))
+    authority = RRset(ROOT, rtype, 5, (bytes(22),))
+    answer = wire.encode(envelope, Response(authority=(authority,)), 1232)
+    assert answer[12 + len(envelope.question) :][:3] == b"\x00" + rtype.to_bytes(2)
+
+
 @settings(max_examples=150)
 @given(QUERIES, RESPONSES, st.integers(512, 1232) | st.sampled_from([512, 1232]))
 def test_what_does_not_fit_is_cut_between_records_answers_last(query: bytes, response: Response, limit: int) -> None:
