@@ -102,7 +102,7 @@ class Resource:
         return None
 
     def publish(self, tell: "Tell") -> None:
-        """Have *tell* called with each change that those who inherited the resource must learn of."""
+        """Have *tell* called with each change, for those who inherited the resource, and for plugins to prepare."""
 
     def learn(self, change: object) -> None:
         """Take in a change that the process tells of from which this one inherited the resource."""

@@ -3,7 +3,7 @@
 Sources (the API server, a folder) write here, views read. A change of one object is one call; a list is a whole new
 `Store`, filled beside the current one and put in with one assignment, so that no reader ever sees half of either. Views
 do not subscribe: they compare `revision` and ask `changes_since` which Services to look at again, so that nothing can
-be stale and nothing leaks.
+be stale and nothing leaks. What is told (`tell`) is for other processes, and for preparations that no answer needs.
 """
 
 from collections import deque
@@ -17,7 +17,7 @@ K = TypeVar("K", bound=Hashable)
 T = TypeVar("T", bound=Object)
 
 _REMEMBERED_CHANGES = 4096
-_REMEMBERED_ARRIVALS = 16
+_REMEMBERED_ARRIVALS = 16  # who adds more at a time waits for none of them by itself
 _SERIAL_BITS = 0xFFFFFFFF
 _OWNED = (Service, EndpointSlice)
 

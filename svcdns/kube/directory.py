@@ -133,6 +133,11 @@ class Directory:
                 return self._look_up_pod(name, namespace.decode("latin-1"), below)
         return _NEVER
 
+    def exposes(self, namespace: str) -> bool:
+        """Tell whether the Services of a namespace are shown."""
+        shown = self._options.namespaces
+        return (not shown or namespace in shown) and ("", namespace) in self._cluster.namespaces
+
     def take_in(self, touched: Iterable[Key] | None) -> None:
         """Take in which Services changed; None where all may have."""
         if touched is None:
@@ -148,7 +153,7 @@ class Directory:
 
     def _look_up_service(self, name: Name, namespace: str, below: Sequence[bytes]) -> Found:
         """Find what *below*, labels from right to left, leads to in the Services of a namespace."""
-        if not self._exposed(namespace):
+        if not self.exposes(namespace):
             return _NEVER
         if not below:
             return Found(EMPTY, EVERY_CHANGE)
@@ -174,7 +179,7 @@ class Directory:
 
     def _look_up_pod(self, name: Name, namespace: str, below: Sequence[bytes]) -> Found:
         """Find a Pod's name in a namespace: the namespace itself and names right below it are all there is."""
-        if not self._exposed(namespace) or len(below) > 1:
+        if not self.exposes(namespace) or len(below) > 1:
             return _NEVER
         if not below:
             return Found(EMPTY, EVERY_CHANGE)
@@ -217,12 +222,12 @@ class Directory:
             return []
         for service in self._cluster.services.at(address):
             name = name_service(service.key, self._primary)
-            if name is not None and self._exposed(service.key[0]):
+            if name is not None and self.exposes(service.key[0]):
                 return [name]
         found = [
             target
             for slice_ in self._cluster.slices.at(address)
-            if slice_.service and self._exposed(slice_.key[0])
+            if slice_.service and self.exposes(slice_.key[0])
             for target in self._publisher.name_endpoints(slice_, address, self._primary)
         ]
         return list(dict.fromkeys(found))
@@ -245,10 +250,6 @@ class Directory:
                     for endpoint in slice_.endpoints()
                 ]
         return list(dict.fromkeys((name, address) for name, address in found if name is not None))
-
-    def _exposed(self, namespace: str) -> bool:
-        shown = self._options.namespaces
-        return (not shown or namespace in shown) and ("", namespace) in self._cluster.namespaces
 
     def _needs_slices(self, service: Service, below: Sequence[bytes]) -> bool:
         """Tell whether what stands at *below* can only be told from endpoint slices."""

@@ -78,6 +78,11 @@ class Memo:
     def __len__(self) -> int:
         return len(self._entries)
 
+    @property
+    def full(self) -> bool:
+        """Whether another name might take the room of one that is kept."""
+        return self._octets + _ENTRY_OCTETS + _ANSWER_OCTETS * 2 > self._room
+
     def get(self, name: Name) -> Entry | None:
         """Return the entry under *name*, if there is one; it holds good."""
         return self._entries.get(name)

@@ -88,12 +88,18 @@ class View:
             self._catch_up()
 
     def prepare(self) -> None:
-        """Take in what changed, and look up the Services that are new: who created one will ask for it."""
-        self.refresh()
-        since, self._prepared = self._prepared, self._revision
+        """Look up the Services that are new, for who created one will ask for it.
+
+        Those with addresses of their own alone, and where there is room: others may be large, or not whole yet, and
+        what was asked for comes first.
+        """
+        since, self._prepared = self._prepared, self._cluster.revision
         for key in self._cluster.arrivals_since(since):
+            service = self._cluster.services.get(key)
+            if service is None or not service.addresses or not self._directory.exposes(key[0]):
+                continue
             name = name_service(key, self._options.primary)
-            if name is not None:
+            if name is not None and not self._present.full:
                 for rtype in _ADDRESS_TYPES:
                     self.find(name, rtype)
 

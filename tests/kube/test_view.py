@@ -783,6 +783,29 @@ def test_a_new_service_is_looked_up_before_it_is_asked_for() -> None:
     assert ask(view, "new.default.svc A").endswith(" A 10.1.0.1")
 
 
+def test_a_headless_service_which_may_be_large_is_left_to_who_asks() -> None:
+    cluster = make_cluster()
+    view = make_view(cluster)
+    service = Service(("default", "new"), "", (), headless=True, external_name="", ports=NO_PORTS)
+    endpoints = pack(b"\x0a\x02\x00\x01", "", "")
+    cluster.put(Kind.ENDPOINT_SLICE, EndpointSlice(("default", "new-1"), "", "new", NO_PORTS, endpoints))
+    cluster.put(Kind.SERVICE, service)
+    view.prepare()
+    cluster.services.remove(service.key)
+    assert _code(ask(view, "new.default.svc A")) == "X"
+
+
+def test_looking_up_what_is_new_takes_the_room_of_nothing_that_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("svcdns.kube.view.PRESENT_OCTETS", 20_000)
+    cluster = make_cluster()
+    view = make_view(cluster)
+    web = view.find(name_of("web.default.svc"), Rtype.A)
+    for number in range(100):
+        cluster.put(Kind.SERVICE, cluster_ip(f"new{number}", bytes((10, 1, 0, number))))
+        view.prepare()
+    assert view.find(name_of("web.default.svc"), Rtype.A) is web
+
+
 def test_of_services_that_come_together_only_some_are_looked_up_before() -> None:
     cluster = make_cluster()
     view = make_view(cluster)
@@ -942,6 +965,7 @@ def test_a_view_that_lived_through_all_changes_answers_as_a_fresh_one(
         if change is not None:
             _change(cluster, *change)
         fresh = View(cluster, options, local)
+        old.prepare()
         old.refresh()
         for (name, rtype), before in kept.items():
             again = _again(before)
