@@ -72,7 +72,8 @@ class App:
         self._pool = Pool(self, time.monotonic)
         self._sites: dict[str, admin.Site] = {}
         self._replaced: list[Listeners] = []
-        self._closing = False
+        self._closed = asyncio.Event()  # not set while a reload closes what only its predecessor had
+        self._closed.set()
         self._refused_digest = ""
         self._warnings: list[str] = []
         self._standard_input: str | None = None
@@ -132,7 +133,7 @@ class App:
 
         A fork has that socket, too, for a moment: what came to it after its last reading here would be lost.
         """
-        return not self._closing and not self._server.unready()
+        return self._closed.is_set() and not self._server.unready()
 
     def bequeath(self, number: int) -> Bequest:
         """Return what worker *number* is left."""
@@ -167,6 +168,7 @@ class App:
         reloading = tasks.keep_running("reload", self._reload_when_asked)
         tasks.keep_running("workers", self._pool.run)
         await self._stop.wait()
+        await self._closed.wait()  # or what came to sockets that are being closed would be lost
         await tasks.cancel([reloading])
         await self._drain()
 
@@ -249,7 +251,7 @@ class App:
         for number, resource in enumerate(assembly.resources.values()):
             resource.publish(partial(self._tell, number))
         self._pool.renew(self._size(assembly) - 1)
-        self._closing = True
+        self._closed.clear()
         try:
             await self._server.put_in_force(assembly)
             self._describe()
@@ -259,7 +261,7 @@ class App:
             addresses = self._sites.keys() - assembly.pages.keys()
             await _stop_all(listeners, [self._sites.pop(each) for each in addresses])
         finally:
-            self._closing = False
+            self._closed.set()
 
     def _tell(self, number: int, change: object) -> None:
         """Have every process know of a change of resource *number*."""

@@ -241,6 +241,14 @@ async def test_addresses_that_are_given_up_are_none_of_its_own_from_the_swap_on(
     assert {frozenset(each) for each in seen} == {frozenset({"127.0.0.1"}), frozenset({"127.0.0.2"})}
 
 
+async def test_a_stop_amid_a_reload_closes_what_the_reload_was_closing() -> None:
+    async with serving(BOUND.format("127.0.0.1")) as server:
+        server.write("Corefile", BOUND.format("127.0.0.2"))
+        server.app.reload()
+        await server.until(lambda: asyncio.sleep(0, server.app.addresses()[0][0] == "127.0.0.2"))
+    gc.collect()  # tells of a socket that nobody closed
+
+
 @pytest.mark.parametrize("option", ["prefer_udp", "force_tcp"])
 @pytest.mark.parametrize("tcp", [False, True])
 async def test_what_waits_for_an_upstream_is_answered_when_no_forward_is_left(option: str, *, tcp: bool) -> None:
