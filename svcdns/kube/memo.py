@@ -80,8 +80,8 @@ class Memo:
 
     @property
     def full(self) -> bool:
-        """Whether another name might take the room of one that is kept."""
-        return self._octets + _ENTRY_OCTETS + _ANSWER_OCTETS * 2 > self._room
+        """Whether there may be no room for another name: one with few records takes no more than two entries do."""
+        return self._octets + 2 * _ENTRY_OCTETS > self._room
 
     def get(self, name: Name) -> Entry | None:
         """Return the entry under *name*, if there is one; it holds good."""

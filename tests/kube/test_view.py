@@ -27,9 +27,9 @@ from svcdns.kube.view import MAX_LINKS, View
 from tests.kube.sample import SERIAL, ZONES, ask, make_cluster, make_view, name_of
 
 
-def cluster_ip(name: str, address: bytes) -> Service:
+def cluster_ip(name: str, *addresses: bytes) -> Service:
     """Make a Service in ``default``."""
-    return Service(("default", name), "", (address,), headless=False, external_name="", ports=NO_PORTS)
+    return Service(("default", name), "", addresses, headless=False, external_name="", ports=NO_PORTS)
 
 
 # D data, - NODATA, X NXDOMAIN, C a CNAME that others must follow, . for the rest of the chain
@@ -795,13 +795,17 @@ def test_a_headless_service_which_may_be_large_is_left_to_who_asks() -> None:
     assert _code(ask(view, "new.default.svc A")) == "X"
 
 
-def test_looking_up_what_is_new_takes_the_room_of_nothing_that_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("svcdns.kube.view.PRESENT_OCTETS", 20_000)
+@pytest.mark.parametrize("room", [20_000, *range(4_000, 8_000, 100)])
+def test_looking_up_what_is_new_takes_the_room_of_nothing_that_was_asked_for(
+    monkeypatch: pytest.MonkeyPatch, room: int
+) -> None:
+    monkeypatch.setattr("svcdns.kube.view.PRESENT_OCTETS", room)
     cluster = make_cluster()
     view = make_view(cluster)
     web = view.find(name_of("web.default.svc"), Rtype.A)
     for number in range(100):
-        cluster.put(Kind.SERVICE, cluster_ip(f"new{number}", bytes((10, 1, 0, number))))
+        addresses = bytes((10, 1, 0, number)), bytes((0xFD, *bytes(14), number))
+        cluster.put(Kind.SERVICE, cluster_ip(f"new{number}", *addresses))
         view.prepare()
     assert view.find(name_of("web.default.svc"), Rtype.A) is web
 
