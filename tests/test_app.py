@@ -15,7 +15,6 @@ import dns.message
 import dns.rcode
 import pytest
 
-from svcdns.dns.records import RRset
 from svcdns.errors import ConfigError
 from tests import octets
 from tests.fake_upstream import FakeUpstream, fake_upstream
@@ -268,18 +267,6 @@ async def test_what_was_cached_and_read_lives_on() -> None:
         assert await rcode("once.example.com", server.port) == "NOERROR"
         assert await rcode(WEB_NAME, server.port) == "NOERROR"
         assert len(upstream.named("once")) == 1
-
-
-async def test_a_new_service_is_looked_up_before_anybody_asks() -> None:
-    async with cluster() as (server, _, _):
-        for number in (21, 22):
-            new = WEB.replace("web", f"new{number}").replace("10.96.0.20", f"10.96.0.{number}")
-            server.write(f"manifests/{number}.yaml", new)
-
-            async def is_looked_up(rdatas: tuple[bytes] = (bytes((10, 96, 0, number)),)) -> bool:
-                return any(isinstance(each, RRset) and each.rdatas == rdatas for each in gc.get_objects())
-
-            await server.until(is_looked_up)
 
 
 async def test_a_source_that_only_the_old_corefile_asked_for_is_read_anew() -> None:
