@@ -9,7 +9,6 @@ import asyncio
 import logging
 import os
 import signal
-import sys
 import time
 from collections.abc import Collection, Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -198,7 +197,8 @@ class App:
     def _read_standard_input(self) -> str:
         """Return what standard input held, which can be read but once."""
         if self._standard_input is None:
-            self._standard_input = sys.stdin.read()
+            with open(0, encoding="utf-8", closefd=False) as standard_input:  # sys.stdin is None where it was closed
+                self._standard_input = standard_input.read()
         return self._standard_input
 
     async def _open(self, assembly: Assembly) -> None:

@@ -64,6 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("\n".join(sorted(DIRECTIVES)))
         return 0
     signal.signal(signal.SIGTERM, _give_up)
+    _open_standard_files()
     memory.tune()
     writer = logs.start()
     try:
@@ -112,6 +113,18 @@ def _pid_in(path: Path) -> Iterator[None]:
     finally:
         with suppress(OSError):  # whoever took it away or put another thing there has a reason
             path.unlink()
+
+
+def _open_standard_files() -> None:
+    """Open those of the files 0 to 2 that are closed, or what is opened next gets their numbers.
+
+    libuv aborts the process when it closes one of these.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free
 
 
 def _give_up(number: int, _: FrameType | None) -> None:

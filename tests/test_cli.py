@@ -222,6 +222,27 @@ def test_a_stop_is_clean(corefile: Path, number: signal.Signals) -> None:
         assert process.wait(20) == 0
 
 
+def test_a_closed_standard_input_holds_no_corefile() -> None:
+    command = 'exec "$0" -m svcdns -conf stdin <&-'
+    closed = ["sh", "-c", command, sys.executable]
+    done = subprocess.run(closed, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (1, "stdin:1: found no server block, expected at least one\n")
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_who_starts_it_may_have_closed_what_it_reads_and_writes(corefile: Path, tmp_path: Path, closed: str) -> None:
+    pidfile = tmp_path / "pid"
+    command = f'exec "$0" -m svcdns -conf "$1" -pidfile "$2" {closed}'
+    with subprocess.Popen(["sh", "-c", command, sys.executable, corefile, pidfile]) as process:
+        try:
+            while not (pidfile.exists() and pidfile.read_text()):
+                assert process.poll() is None
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(20) == 0
+        finally:
+            process.kill()
+
+
 @pytest.mark.parametrize(
     ("numbers", "code"),
     [
