@@ -12,9 +12,9 @@ LOCK      := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --g
 .DELETE_ON_ERROR:
 .PHONY: run test test-quick check format lint types layers programs compiled bench bench-quick lock
 
-# Serves a folder of manifests on 127.0.0.1:1053 and prints a line to paste. The shell does not see the folder's name,
-# so it may hold any character.
-run: override MANIFESTS := $(or $(MANIFESTS),configs/manifests)
+# Serves a folder of manifests on 127.0.0.1:1053 and prints a line to paste. Neither make nor the shell reads the
+# folder's name, so it may hold any character.
+run: override MANIFESTS := $(or $(value MANIFESTS),configs/manifests)
 run: override export MANIFESTS := $(if $(filter /%,$(firstword $(MANIFESTS))),,$(CURDIR)/)$(MANIFESTS)
 run: $(VENV)/run.stamp
 	@exec $(BIN)/python -m svcdns -conf configs/dev.Corefile
