@@ -18,7 +18,7 @@ import dns.query
 
 from bench.cluster import workspace
 from bench.servers import Server, command_of, serving
-from tests.cluster.apiserver import free_port
+from tests.ports import free_port
 
 COREFILE = """
 .:{port} {{

@@ -29,7 +29,8 @@ from bench.load import Load, press, write_questions
 from bench.report import Report, parser, say, show, spread, table
 from bench.servers import COMMANDS, PAIR, command_of, serving
 from bench.upstreams import knot, misbehaving
-from tests.cluster.apiserver import ApiServer, free_port
+from tests.cluster.apiserver import ApiServer
+from tests.ports import free_port
 
 WARM_UP = 2.0
 NEW_NAMES_A_SECOND = 60_000

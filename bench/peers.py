@@ -8,7 +8,7 @@ from bench import dnsmasq, knot
 from bench.cluster import Seeded, names, write_corefile
 from bench.load import press
 from bench.servers import COMMANDS, Server, command_of, serving
-from tests.cluster.apiserver import free_port
+from tests.ports import free_port
 
 _WARM_UP = 2.0
 

@@ -27,7 +27,8 @@ from bench.cluster import Seeded, names, seeded, workspace, write_corefile
 from bench.load import press
 from bench.report import Report, parser, say, show, spread, table
 from bench.servers import PAIR, Server, command_of, serving
-from tests.cluster.apiserver import TOKEN, ApiServer, Client, client_of, free_port, service
+from tests.cluster.apiserver import TOKEN, ApiServer, Client, client_of, service
+from tests.ports import free_port
 
 _RATE = "10000"
 _PATIENCE = 10.0

@@ -37,7 +37,8 @@ from bench.report import Report, parser, say, show, table
 from bench.servers import COMMANDS, Server, command_of, serving
 from bench.upstreams import knot
 from bench.workers import flags
-from tests.cluster.apiserver import Client, client_of, endpoint_slice, free_port, service
+from tests.cluster.apiserver import Client, client_of, endpoint_slice, service
+from tests.ports import free_port
 
 _PLAIN, _PIPELINED, _CACHED, _MIXED = 0.5, 0.2, 0.1, 0.2
 _SETTLED = 300.0

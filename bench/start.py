@@ -14,7 +14,8 @@ from statistics import median
 from bench.cluster import names, seeded, workspace, write_corefile
 from bench.report import Report, parser, say, show, table
 from bench.servers import command_of, run_compiled, serving
-from tests.cluster.apiserver import ApiServer, free_port
+from tests.cluster.apiserver import ApiServer
+from tests.ports import free_port
 
 READY = "TLS, lists, decoding, first answer"
 

@@ -14,8 +14,8 @@ import dns.message
 import dns.query
 
 from tests import programs
-from tests.cluster.apiserver import free_port
 from tests.fake_upstream import FakeUpstream, fake_upstream
+from tests.ports import free_port
 
 _START_TIME = 10.0
 _ZONE = """\

@@ -3,7 +3,6 @@
 import asyncio
 import gc
 import logging
-import random
 import socket
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
@@ -18,6 +17,7 @@ import pytest
 from svcdns.errors import ConfigError
 from tests import octets
 from tests.fake_upstream import FakeUpstream, fake_upstream
+from tests.ports import free_port
 from tests.serving import ADDRESS, PATIENCE, Page, Serving, serving
 
 WEB = """
@@ -67,15 +67,6 @@ def taken_port() -> Iterator[int]:
         other.bind((ADDRESS, 0))
         other.listen()
         yield other.getsockname()[1]
-
-
-def free_port() -> int:
-    """Return a port that nobody listens at, below those that the kernel gives to others meanwhile."""
-    while True:
-        port = random.randrange(20_000, 32_000)
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind((ADDRESS, port))
-            return port
 
 
 async def rcode(name: str, port: int, address: str = ADDRESS, *, tcp: bool = False) -> str:

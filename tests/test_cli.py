@@ -15,7 +15,7 @@ import dns.query
 import pytest
 
 from svcdns.plugins import DIRECTIVES
-from tests.frontend import bind_pair
+from tests.ports import free_port
 
 COREFILE = """
 .:0 {
@@ -68,13 +68,6 @@ def served_port(process: subprocess.Popen[str]) -> int:
 def answers(port: int) -> bool:
     query = dns.message.make_query("example.", "A")
     return dns.query.udp(query, "127.0.0.1", port=port, timeout=5).id == query.id
-
-
-def free_port() -> int:
-    """Return a port that nobody has, neither over UDP nor over TCP."""
-    udp, tcp = bind_pair("127.0.0.1")
-    with udp, tcp:
-        return int(tcp.getsockname()[1])
 
 
 def wait_for_answer(port: int) -> None:

@@ -7,7 +7,6 @@ Namespace: tests create what they need.
 import asyncio
 import json
 import signal
-import socket
 import ssl
 import subprocess
 import time
@@ -20,6 +19,7 @@ from typing import Any
 import aiohttp
 
 from tests import programs
+from tests.ports import free_port
 
 TOKEN = "admin-token"
 SERVICE_RANGE = "10.96.0.0/16,fd00:10:96::/112"
@@ -38,12 +38,6 @@ PATHS = {
 Object = dict[str, Any]
 
 _START_TIME = 60
-
-
-def free_port() -> int:
-    """Return a TCP port of loopback that nobody has."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
 
 
 class ApiServer:

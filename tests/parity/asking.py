@@ -11,7 +11,6 @@ PATIENCE = 20.0
 """How long a server may leave all questions unanswered, in seconds."""
 
 _IN_FLIGHT = 128
-_RESPONSE = 0x80
 _STANDSTILL = 0.3
 _IDS = 2**16
 
@@ -32,8 +31,6 @@ class _Asker(asyncio.DatagramProtocol):
             self._ask_next()
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
-        if not data[2] & _RESPONSE:
-            return  # our own: the kernel gave us the port of a server that is not there yet
         ident = int.from_bytes(data[:2])
         if self._waiting.pop(ident, None) is not None:
             self.answers[ident] = data

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from tests.parity.answers import Name
 from tests.parity.questions import EVIDENCE, TYPES
-from tests.parity.servers import free_ports
+from tests.ports import free_port
 
 CONFIGS = Path(__file__).parent.parent.parent / "configs"
 CLUSTER = "cluster.local."
@@ -54,7 +54,7 @@ class Leg(NamedTuple):
     def write(self, path: Path, source: str, upstream: int) -> Path:
         """Write the Corefile to *path* for objects from *source*, and return the path."""
         words = {"SOURCE": source, "UPSTREAM": str(upstream), "LOCAL": self.local or "127.0.0.2"}
-        words |= {f"PORT{at}": str(port) for at, port in enumerate(free_ports(3))}
+        words |= {f"PORT{at}": str(free_port()) for at in range(3)}
         text = self.corefile
         for word, meaning in words.items():
             text = text.replace(word, meaning)

@@ -1,7 +1,6 @@
 """The servers of a comparison: CoreDNS, svcdns, and an upstream behind both, each a process of its own."""
 
 import asyncio
-import socket
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Sequence
@@ -11,6 +10,7 @@ from pathlib import Path
 from tests import programs
 from tests.parity.answers import Question
 from tests.parity.asking import ask
+from tests.ports import free_port
 
 PATIENCE = 30.0
 """How long a server may take to start, in seconds."""
@@ -27,27 +27,6 @@ _UPSTREAM = """
     file {zone} .
 }}
 """
-
-
-def free_ports(count: int) -> list[int]:
-    """Return ports that are free for UDP and TCP on every address."""
-    found: list[socket.socket] = []
-    try:
-        while len(found) < 2 * count:
-            udp = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
-            tcp = socket.socket(socket.AF_INET6, socket.SOCK_STREAM)
-            found += [udp, tcp]
-            udp.bind(("::", 0))
-            try:
-                tcp.bind(("::", udp.getsockname()[1]))
-            except OSError:
-                del found[-2:]
-                udp.close()
-                tcp.close()
-        return [each.getsockname()[1] for each in found[::2]]
-    finally:
-        for each in found:
-            each.close()
 
 
 @asynccontextmanager
@@ -68,7 +47,7 @@ async def svcdns(corefile: Path, port: int, known: Question, rcode: str = "NOERR
 @asynccontextmanager
 async def upstream(folder: Path) -> AsyncIterator[int]:
     """Have a server answer for other people's names; yield its port."""
-    (port,) = free_ports(1)
+    port = free_port()
     corefile = folder / "upstream.Corefile"
     corefile.write_text(_UPSTREAM.format(port=port, zone=_HERE / "upstream.zone"), encoding="utf-8")
     async with coredns(corefile, port, Question("www.example.net.", "A")):

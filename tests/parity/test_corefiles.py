@@ -9,7 +9,8 @@ import pytest
 from svcdns.errors import ConfigError
 from tests import programs
 from tests.parity.corefiles import ENVIRON, FILES, LAXER, SAME, STRICTER
-from tests.parity.servers import PATIENCE, free_ports
+from tests.parity.servers import PATIENCE
+from tests.ports import free_port
 from tests.serving import ADDRESS, serving
 
 pytestmark = pytest.mark.programs
@@ -29,8 +30,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def fill_in(text: str, folder: Path) -> str:
     """Put in what the words in capitals stand for."""
-    (port,) = free_ports(1)
-    return text.replace("ADDRESS", ADDRESS).replace("FOLDER", str(folder)).replace("PORT", str(port))
+    return text.replace("ADDRESS", ADDRESS).replace("FOLDER", str(folder)).replace("PORT", str(free_port()))
 
 
 async def starts_coredns(text: str, folder: Path) -> bool:

@@ -20,6 +20,7 @@ from tests.parity.differences import DIFFERENCES, ELSEWHERE
 from tests.parity.legs import LEGS, Leg
 from tests.parity.objects import dump, fetch, populate, read_objects
 from tests.parity.questions import World, make_names, make_questions, vary_size
+from tests.ports import free_port
 
 DOCUMENT = Path(__file__).parent.parent.parent / "DIFFERENCES.md"
 FEWEST_QUESTIONS = 250_000
@@ -73,7 +74,7 @@ class Run:
 
     async def _ask_both(self, leg: Leg, questions: list[Question]) -> tuple[Replies, Replies]:
         known = Question(leg.known, "A")
-        theirs_port, ours_port = servers.free_ports(2)
+        theirs_port, ours_port = free_port(), free_port()
         async with AsyncExitStack() as stack:
             upstream = await stack.enter_async_context(servers.upstream(self._folder))
             source = self._kubeconfig if leg.synced else NOWHERE

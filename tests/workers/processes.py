@@ -18,7 +18,7 @@ import dns.rcode
 import dns.rdatatype
 import pytest
 
-from tests.frontend import bind_pair
+from tests.ports import free_port
 
 ADDRESS = "127.0.0.1"
 PATIENCE = 20.0
@@ -135,13 +135,6 @@ def _start(folder: Path, corefile: str, arguments: Sequence[str]) -> Running:
 def at_ports(corefile: str, port: int, side_port: int) -> str:
     """Put ports into a Corefile."""
     return corefile.replace("PORT", str(port)).replace("SIDE", str(side_port))
-
-
-def free_port() -> int:
-    """Return a port that nobody has, neither over UDP nor over TCP."""
-    udp, tcp = bind_pair(ADDRESS)
-    with udp, tcp:
-        return int(tcp.getsockname()[1])
 
 
 def children(pid: int) -> list[int]:
