@@ -74,7 +74,7 @@ class Row:
         self._duration = families.duration.labels(*place)
         self._query_size = families.query_size.labels(*place, proto)
         self._response_size = families.response_size.labels(*place, proto)
-        self._notes: dict[Kind, Note] = {}
+        self._notes: dict[Kind, tuple[Note]] = {}
 
     def count(self, kind: Kind, times: int, seconds: float) -> None:
         """Count queries and answers of one *kind*, and the time between them, all together."""
@@ -90,14 +90,14 @@ class Row:
             counter = self._response(rcode, plugin)
         counter.value += times
 
-    def note(self, kind: Kind) -> Note:
+    def notes(self, kind: Kind) -> tuple[Note]:
         """Return what counts further queries of a *kind*: as far as may be the same one, for there are many."""
-        note = self._notes.get(kind)
-        if note is None:
+        notes = self._notes.get(kind)
+        if notes is None:
             if len(self._notes) == _MOST_NOTES:
                 self._notes.clear()
-            note = self._notes[kind] = partial(self.count, kind)
-        return note
+            notes = self._notes[kind] = (partial(self.count, kind),)
+        return notes
 
     def _response(self, rcode: int, plugin: str) -> Counter:
         text = rcode_to_text(rcode) if rcode in _RCODES else _OTHER
@@ -128,7 +128,7 @@ class Traffic:
         repeat = response.repeat
         if repeat is None:
             return response
-        return response.repeatable(repeat.noted(row.note(kind)))
+        return response.repeatable(repeat.noted(row.notes(kind)))
 
     def count_dropped(self, query: Query, response: Response) -> None:
         """Count a query that reached no server block."""

@@ -161,9 +161,9 @@ class Repeat(NamedTuple):
     again: "Callable[[], Response] | None" = None
     notes: tuple[Note, ...] = ()
 
-    def noted(self, note: Note) -> "Repeat":
-        """Return the same with another one who is told."""
-        return Repeat(self.lease, self.renew, self.again, (*self.notes, note))
+    def noted(self, notes: tuple[Note, ...]) -> "Repeat":
+        """Return the same with others who are told. Answers that nobody else counts share the tuple, and are many."""
+        return Repeat(self.lease, self.renew, self.again, self.notes + notes)
 
 
 class Response(NamedTuple):
