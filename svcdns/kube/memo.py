@@ -78,11 +78,6 @@ class Memo:
     def __len__(self) -> int:
         return len(self._entries)
 
-    @property
-    def full(self) -> bool:
-        """Whether there may be no room for another name: one with few records takes no more than two entries do."""
-        return self._octets + 2 * _ENTRY_OCTETS > self._room
-
     def get(self, name: Name) -> Entry | None:
         """Return the entry under *name*, if there is one; it holds good."""
         return self._entries.get(name)

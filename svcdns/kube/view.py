@@ -28,10 +28,13 @@ PLUGIN = "kubernetes"
 MAX_LINKS = 8
 """How many CNAMEs are followed inside a zone."""
 
-PRESENT_OCTETS = 6 * 2**20
-"""About how much memory is there for what stands at names: enough for two or three thousand."""
+PRESENT_OCTETS = 3 * 2**20
+"""About how much memory is there for what stands at names: enough for a thousand or more.
 
-ABSENT_OCTETS = 2 * 2**20
+More would help where answers cannot be given again alone; each process has it.
+"""
+
+ABSENT_OCTETS = 2**20
 """About how much is there for names that do not exist: search lists ask for the same ones again and again."""
 
 PRESENT_LEASES = 2**16
@@ -90,8 +93,8 @@ class View:
     def prepare(self) -> None:
         """Look up the Services that are new, for who created one will ask for it.
 
-        Those with addresses of their own alone, and where there is room: others may be large, or not whole yet, and
-        what was asked for comes first.
+        Those with addresses of their own alone: others may be large, or not whole yet. What was asked for longest ago
+        gives way to them, but is as a rule still known to who gives answers again.
         """
         since, self._prepared = self._prepared, self._cluster.revision
         for key in self._cluster.arrivals_since(since):
@@ -99,7 +102,7 @@ class View:
             if service is None or not service.addresses or not self._directory.exposes(key[0]):
                 continue
             name = name_service(key, self._options.primary)
-            if name is not None and not self._present.full:
+            if name is not None:
                 for rtype in _ADDRESS_TYPES:
                     self.find(name, rtype)
 

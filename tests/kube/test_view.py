@@ -795,19 +795,20 @@ def test_a_headless_service_which_may_be_large_is_left_to_who_asks() -> None:
     assert _code(ask(view, "new.default.svc A")) == "X"
 
 
-@pytest.mark.parametrize("room", [20_000, *range(4_000, 8_000, 100)])
-def test_looking_up_what_is_new_takes_the_room_of_nothing_that_was_asked_for(
-    monkeypatch: pytest.MonkeyPatch, room: int
-) -> None:
-    monkeypatch.setattr("svcdns.kube.view.PRESENT_OCTETS", room)
+def test_what_was_asked_for_longest_ago_gives_way_to_a_new_service(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("svcdns.kube.view.PRESENT_OCTETS", 20_000)
     cluster = make_cluster()
     view = make_view(cluster)
     web = view.find(name_of("web.default.svc"), Rtype.A)
     for number in range(100):
-        addresses = bytes((10, 1, 0, number)), bytes((0xFD, *bytes(14), number))
-        cluster.put(Kind.SERVICE, cluster_ip(f"new{number}", *addresses))
+        new = cluster_ip(f"new{number}", bytes((10, 1, 0, number)), bytes((0xFD, *bytes(14), number)))
+        cluster.put(Kind.SERVICE, new)
         view.prepare()
-    assert view.find(name_of("web.default.svc"), Rtype.A) is web
+        cluster.services.remove(new.key)
+        assert _code(ask(view, f"new{number}.default.svc AAAA")) != "X"
+    again = view.find(name_of("web.default.svc"), Rtype.A)
+    assert again == web
+    assert again is not web
 
 
 def test_of_services_that_come_together_only_some_are_looked_up_before() -> None:
