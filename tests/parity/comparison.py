@@ -52,13 +52,11 @@ class Comparison:
 
     Attributes:
         ours: See above.
-        used: How often each row of the table made a difference, once mismatches were looked for.
     """
 
     def __init__(
         self, leg: Leg, world: World, theirs: Mapping[Question, Reply], ours: Mapping[Question, Reply]
     ) -> None:
-        self.used: Counter[str] = Counter()
         self._leg = leg
         self._theirs = theirs
         self.ours = ours
@@ -82,12 +80,16 @@ class Comparison:
             self._expected[question] = answer, tuple(rows)
         return self._expected[question]
 
+    @property
+    def used(self) -> Counter[str]:
+        """How often each row of the table makes a difference."""
+        return Counter(row for question in self.ours for row in self._expect(question)[1])
+
     def mismatches(self) -> list[Mismatch]:
         """Return the answers of svcdns that are not as they must be."""
         found = []
         for question, reply in self.ours.items():
             expected, rows = self._expect(question)
-            self.used.update(rows)
             if reply.answer != expected:
                 found.append(Mismatch(question, self._theirs[question].answer, expected, reply.answer, rows))
         return found
