@@ -373,7 +373,10 @@ def _others(held: Mapping[K, V], wanted: Container[K]) -> list[V]:
 
 
 def handle_signals(app: App) -> None:
-    """Have signals stop or reload *app*, as CoreDNS takes them: a second SIGINT, or SIGQUIT, ends it at once."""
+    """Have signals stop or reload *app*, as CoreDNS takes them: a second SIGINT, or SIGQUIT, ends it at once.
+
+    But for SIGUSR2: CoreDNS starts a new process of its program then, which nobody who looks after this one knows.
+    """
     loop = asyncio.get_running_loop()
 
     def stop(number: signal.Signals) -> None:
@@ -387,5 +390,6 @@ def handle_signals(app: App) -> None:
     loop.add_signal_handler(signal.SIGTERM, stop, signal.SIGTERM)
     loop.add_signal_handler(signal.SIGINT, interrupt)
     loop.add_signal_handler(signal.SIGUSR1, app.reload)
+    loop.add_signal_handler(signal.SIGUSR2, log.warning, "SIGUSR2: a new version needs a restart; nothing is upgraded")
     loop.add_signal_handler(signal.SIGQUIT, os._exit, 0)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)

@@ -25,6 +25,7 @@ from svcdns.plugins.multisocket import MOST
 from svcdns.processors import count_processors
 
 _SIGNAL_BASE = 128
+_LATER = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)  # wait until the server is up
 _STARTED = 60.0  # seconds after which all lists should have been read
 
 _PURPOSE = "Answers DNS queries from the Services of Kubernetes."
@@ -63,6 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if flags.plugins:
         print("\n".join(sorted(DIRECTIVES)))
         return 0
+    signal.pthread_sigmask(signal.SIG_BLOCK, _LATER)
     signal.signal(signal.SIGTERM, _give_up)
     _open_standard_files()
     memory.tune()
@@ -96,6 +98,7 @@ async def _serve(settings: Settings, pidfile: str, *, quiet: bool) -> None:
         if not quiet:
             for line in (*app.zones(), *describe().splitlines(), *app.examples()):
                 logs.banner.info(line)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _LATER)
         await app.serve()
 
 

@@ -283,6 +283,29 @@ def test_a_signal_while_it_starts_ends_it_without_a_traceback(tmp_path: Path, nu
         assert "Traceback" not in process.stdout.read()
 
 
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2])
+def test_other_signals_wait_until_it_is_up(tmp_path: Path, number: signal.Signals) -> None:
+    corefile = tmp_path / "Corefile"
+    os.mkfifo(corefile)
+    with running("-conf", str(corefile)) as process:
+        with corefile.open("w") as pipe:
+            process.send_signal(number)
+            pipe.write(COREFILE)
+        port = served_port(process)
+        if number == signal.SIGUSR1:
+            corefile.write_text(COREFILE)  # which waits until it is read again
+        assert answers(port)
+
+
+def test_who_wants_an_upgrade_in_place_is_told_that_there_is_none(corefile: Path) -> None:
+    with running("-conf", str(corefile)) as process:
+        port = served_port(process)
+        process.send_signal(signal.SIGUSR2)
+        assert process.stdout is not None
+        assert any(line.startswith("[WARNING] SIGUSR2: ") for line in process.stdout)
+        assert answers(port)
+
+
 def test_hangup_is_ignored_and_the_pid_is_written(corefile: Path, tmp_path: Path) -> None:
     pidfile = tmp_path / "pid"
     with running("-conf", str(corefile), "-pidfile", str(pidfile)) as process:

@@ -23,7 +23,7 @@ from svcdns.net.listeners import Endpoint, Share, list_sockets
 from svcdns.server import Server
 from svcdns.workers.channel import Changed, Channel, Count, Counted, Leave, Ping, Pong, Resign
 
-SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGQUIT)
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGQUIT)
 """What the first process handles for all."""
 
 _FAILED = 1

@@ -247,5 +247,6 @@ ELSEWHERE = {
     "39": "a server that does not start answers nothing; the comparison of Corefiles proves it",
     "40": "the same",
     "41": "how many processes answer is in no answer; the tests of workers prove it",
+    "42": "signals are in no answer; the tests of the command line prove it",
 }
 """The rows of DIFFERENCES.md that no answer to a plain question shows, each with what proves it instead."""
