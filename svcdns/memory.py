@@ -25,3 +25,17 @@ def give_back() -> None:
     library = ctypes.CDLL(None)
     if hasattr(library, "mallopt"):
         library.mallopt(_M_MMAP_THRESHOLD, _LARGE)
+    trim()
+
+
+def trim() -> None:
+    """Give back to the system what is free between what is not, which takes some milliseconds.
+
+    Each piece of a list or of TLS that is read goes to another place in the heap, so that in half an hour megabytes of
+    free memory are the process's for good.
+
+    Source: malloc_trim(3).
+    """
+    library = ctypes.CDLL(None)
+    if hasattr(library, "malloc_trim"):
+        library.malloc_trim(0)
