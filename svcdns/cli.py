@@ -16,7 +16,7 @@ from types import FrameType
 
 import uvloop
 
-from svcdns import __version__, logs, memory
+from svcdns import __version__, logs, memory, replies
 from svcdns.app import App, Settings, handle_signals
 from svcdns.corefile.values import parse_integer, parse_port
 from svcdns.errors import SvcdnsError
@@ -83,9 +83,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def describe() -> str:
-    """Return name and version, and what they run on."""
-    machine = platform.machine()
-    return f"svcdns-{__version__}\n{sys.platform}/{machine}, python{platform.python_version()}"
+    """Return name and version, what they run on, and whether what queries pass through is compiled."""
+    compiled = "" if replies.__file__.endswith(".py") else ", compiled"
+    return f"svcdns-{__version__}\n{sys.platform}/{platform.machine()}, python{platform.python_version()}{compiled}"
 
 
 async def _serve(settings: Settings, pidfile: str, *, quiet: bool) -> None:

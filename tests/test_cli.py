@@ -87,6 +87,10 @@ def corefile(tmp_path: Path) -> Path:
     return path
 
 
+def test_version_tells_whether_it_is_compiled(pytestconfig: pytest.Config) -> None:
+    assert run("-version").stdout.endswith(", compiled\n") == pytestconfig.getoption("--expect-compiled")
+
+
 def test_version_prints_name_and_version() -> None:
     done = run("-version")
     assert done.returncode == 0
