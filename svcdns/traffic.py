@@ -74,7 +74,7 @@ class Row:
         self._duration = families.duration.labels(*place)
         self._query_size = families.query_size.labels(*place, proto)
         self._response_size = families.response_size.labels(*place, proto)
-        self._notes: dict[Kind, tuple[Note]] = {}
+        self._notes: dict[Kind, tuple[Note, ...]] = {}  # a `tuple[Note]`, compiled, is copied at each use
 
     def count(self, kind: Kind, times: int, seconds: float) -> None:
         """Count queries and answers of one *kind*, and the time between them, all together."""
@@ -90,7 +90,7 @@ class Row:
             counter = self._response(rcode, plugin)
         counter.value += times
 
-    def notes(self, kind: Kind) -> tuple[Note]:
+    def notes(self, kind: Kind) -> tuple[Note, ...]:
         """Return what counts further queries of a *kind*: as far as may be the same one, for there are many."""
         notes = self._notes.get(kind)
         if notes is None:

@@ -1,4 +1,4 @@
-from svcdns.dns.message import Listener, Query, Rcode, Response
+from svcdns.dns.message import Lease, Listener, Query, Rcode, Repeat, Response
 from svcdns.dns.name import from_text
 from svcdns.metrics import Metrics
 from svcdns.traffic import Traffic
@@ -32,3 +32,12 @@ def test_dropped_and_answered_queries_are_counted_apart() -> None:
     traffic.count_dropped(QUERY, Response(Rcode.REFUSED))
     traffic.count(QUERY, Response(plugin="hosts"), 0.001)
     assert len(series(metrics.expose(), "coredns_dns_requests_total")) == 2
+
+
+def test_answers_of_a_kind_share_who_counts_them() -> None:
+    traffic = Traffic(Metrics())
+    response = Response(plugin="hosts").repeatable(Repeat(Lease()))
+    _, first, second = (traffic.count(QUERY, response, 0.001).repeat for _ in range(3))
+    assert first is not None
+    assert second is not None
+    assert first.notes is second.notes
