@@ -100,6 +100,7 @@ async def _serve(settings: Settings, pidfile: str, *, quiet: bool) -> None:
                 logs.banner.info(line)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _LATER)
         await app.serve()
+        signal.pthread_sigmask(signal.SIG_BLOCK, _LATER)  # the loop lets go of them when it closes
 
 
 @contextmanager

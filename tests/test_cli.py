@@ -301,6 +301,16 @@ def test_other_signals_wait_until_it_is_up(tmp_path: Path, number: signal.Signal
         assert answers(port)
 
 
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2])
+def test_other_signals_do_not_end_a_stop(corefile: Path, number: signal.Signals) -> None:
+    with running("-conf", str(corefile)) as process:
+        served_port(process)
+        process.send_signal(signal.SIGTERM)
+        while process.poll() is None:
+            process.send_signal(number)
+        assert process.returncode == 0
+
+
 def test_who_wants_an_upgrade_in_place_is_told_that_there_is_none(corefile: Path) -> None:
     with running("-conf", str(corefile)) as process:
         port = served_port(process)
