@@ -3,13 +3,12 @@
 import random
 import socket
 from contextlib import ExitStack
-from itertools import cycle
 
 _OWN = range(15_000, 32_000)
 """Below what the kernel gives to sockets that name no port (from 32,768 on Linux, from 49,152 elsewhere): no client's
 socket, here or in another program, takes the port before the server is there."""
 
-_PORTS = cycle(random.sample(_OWN, len(_OWN)))
+_PORTS = iter(random.sample(_OWN, len(_OWN)))
 _FAMILY = socket.AF_INET6 if socket.has_dualstack_ipv6() else socket.AF_INET
 
 
