@@ -93,8 +93,8 @@ class View:
     def prepare(self) -> None:
         """Look up the Services that are new, for who created one will ask for it.
 
-        Those with addresses of their own alone: others may be large, or not whole yet. What was asked for longest ago
-        gives way to them, but is as a rule still known to who gives answers again.
+        Those with addresses of their own alone: others may be large, or not whole yet. What came first gives way to
+        them, but is as a rule still known to who gives answers again.
         """
         since, self._prepared = self._prepared, self._cluster.revision
         for key in self._cluster.arrivals_since(since):

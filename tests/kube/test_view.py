@@ -795,7 +795,7 @@ def test_a_headless_service_which_may_be_large_is_left_to_who_asks() -> None:
     assert _code(ask(view, "new.default.svc A")) == "X"
 
 
-def test_what_was_asked_for_longest_ago_gives_way_to_a_new_service(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_came_first_gives_way_to_a_new_service(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("svcdns.kube.view.PRESENT_OCTETS", 20_000)
     cluster = make_cluster()
     view = make_view(cluster)
