@@ -19,7 +19,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TypeVar
 
-from svcdns import admin
+from svcdns import admin, memory
 from svcdns.assembly import Assembly, assemble
 from svcdns.corefile import Corefile, Place, parse
 from svcdns.corefile_files import read_import
@@ -166,6 +166,7 @@ class App:
         tasks = self._server.tasks
         reloading = tasks.keep_running("reload", self._reload_when_asked)
         tasks.keep_running("workers", self._pool.run)
+        tasks.keep_running("memory", memory.keep_small)
         await self._stop.wait()
         await self._closed.wait()  # or what came to sockets that are being closed would be lost
         await tasks.cancel([reloading])

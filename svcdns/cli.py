@@ -1,7 +1,6 @@
 """The command line: CoreDNS's flags, and what ends a start."""
 
 import argparse
-import asyncio
 import gc
 import logging
 import os
@@ -26,7 +25,6 @@ from svcdns.processors import count_processors
 
 _SIGNAL_BASE = 128
 _LATER = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)  # wait until the server is up
-_STARTED = 60.0  # seconds after which all lists should have been read
 
 _PURPOSE = "Answers DNS queries from the Services of Kubernetes."
 _TEXT = "text"
@@ -92,7 +90,6 @@ async def _serve(settings: Settings, pidfile: str, *, quiet: bool) -> None:
     app = App(settings)
     await app.start()
     gc.freeze()  # what is there now stays, and need not be looked at again
-    asyncio.get_running_loop().call_later(_STARTED, memory.give_back)
     handle_signals(app)
     with _pid_in(Path(pidfile)) if pidfile else nullcontext():
         if not quiet:

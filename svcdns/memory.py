@@ -1,11 +1,14 @@
 """How memory is taken and given back by a process that is to run for months."""
 
+import asyncio
 import ctypes
 import gc
 
 _GC_THRESHOLDS = (5000, 100, 100)  # a query leaves no cycles behind, and a pass over 20,000 objects takes 10 ms
 _M_MMAP_THRESHOLD = -3
 _LARGE = 288 * 1024  # what TLS is read into, at each event of a watch, has 256 KiB: not worth a mapping of its own
+_UNTIL_READ = 60.0
+_PAUSE = 60.0
 
 
 def tune() -> None:
@@ -13,7 +16,20 @@ def tune() -> None:
     gc.set_threshold(*_GC_THRESHOLDS)
 
 
-def give_back() -> None:
+async def keep_small() -> None:
+    """Give back to the system what is not needed, again and again, once all lists should have been read.
+
+    The heap grows otherwise: each piece of a list, or of TLS, is read into another place of it, so that megabytes that
+    are free between what is not stay with the process.
+    """
+    await asyncio.sleep(_UNTIL_READ)
+    map_what_is_large()
+    while True:
+        await asyncio.to_thread(trim)
+        await asyncio.sleep(_PAUSE)
+
+
+def map_what_is_large() -> None:
     """From now on have what is large come from the system, and go back to it when it is freed.
 
     glibc takes what is as large as anything freed before from its heap, where small objects are soon in between, so
@@ -25,14 +41,10 @@ def give_back() -> None:
     library = ctypes.CDLL(None)
     if hasattr(library, "mallopt"):
         library.mallopt(_M_MMAP_THRESHOLD, _LARGE)
-    trim()
 
 
 def trim() -> None:
-    """Give back to the system what is free between what is not, which takes some milliseconds.
-
-    Each piece of a list or of TLS that is read goes to another place in the heap, so that in half an hour megabytes of
-    free memory are the process's for good.
+    """Give back to the system what is free in the heap. Meanwhile, for some milliseconds, nobody gets any of it.
 
     Source: malloc_trim(3).
     """

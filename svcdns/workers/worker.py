@@ -14,7 +14,7 @@ from typing import NoReturn
 
 import uvloop
 
-from svcdns import logs
+from svcdns import logs, memory
 from svcdns.assembly import assemble
 from svcdns.chain import Resource
 from svcdns.corefile import Corefile
@@ -114,6 +114,7 @@ class _Worker:
         await server.put_in_force(assembly)
         await self._channel.open(connected)
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self._channel.send, Resign())
+        server.tasks.keep_running("memory", memory.keep_small)
         for listeners in server.listeners.values():
             listeners.start(0)
         self._channel.send(Pong())

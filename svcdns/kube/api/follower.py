@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from svcdns import memory
 from svcdns.errors import ClusterError
 from svcdns.kube.api.config import ApiConfig, Pace
 from svcdns.kube.api.lines import LineSplitter
@@ -92,7 +91,7 @@ class Follower:
                 await self._pause(self._fail(ClusterError(repr(error))))
 
     async def audit(self) -> None:
-        """Look from time to time whether the watch lost events, and give back what that took, until cancelled."""
+        """Look from time to time whether the watch lost events, until cancelled."""
         while True:
             await asyncio.sleep(self._share.random.uniform(*self._share.pace.audit))
             if self.fault or not self._reflector.current:
@@ -100,7 +99,6 @@ class Follower:
             await self._share.outage.wait()
             try:
                 await self._compare()
-                await asyncio.to_thread(memory.trim)
             except ClusterError as error:
                 log.info("kubernetes: audit of %s: %s", self._kind.value, error)
             except Exception:
