@@ -4,6 +4,7 @@ Most servers are one process. Where several serve together, each has one of thes
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import Iterable
 from functools import partial
@@ -19,6 +20,8 @@ from svcdns.net.sockets import Answerer, Counters, MakeAnswerer, raise_file_limi
 from svcdns.responder import Responder, Routes, Surroundings
 from svcdns.tasks import Tasks
 from svcdns.traffic import Traffic
+
+log = logging.getLogger(__name__)
 
 
 class Server:
@@ -102,6 +105,11 @@ class Server:
         dropped = [each for key, each in before.resources.items() if key not in assembly.resources]
         await self.end([*gone, *dropped])
 
+    def learn(self, resource: Resource, change: object) -> None:
+        """Have a resource take in what another process was told, and plugins prepare."""
+        resource.learn(change)
+        self.prepare_soon()
+
     def prepare_soon(self) -> None:
         """Have plugins prepare for questions, after a resource changed, when what is at hand is done."""
         if not self._preparing:
@@ -118,8 +126,11 @@ class Server:
 
     def _prepare(self) -> None:
         self._preparing = False
-        for _, plugin in self.assembly.plugins():
-            plugin.prepare()
+        for name, plugin in self.assembly.plugins():
+            try:
+                plugin.prepare()
+            except Exception:
+                log.exception("%s cannot prepare for questions", name)
 
     def _responding(self, routes: Routes) -> MakeAnswerer:
         return partial(Responder, routes, self._surroundings)

@@ -127,8 +127,7 @@ class _Worker:
     def _hear(self, message: object) -> None:
         match message:
             case Changed(number, change):
-                self._learning[number].learn(change)
-                self._server.prepare_soon()
+                self._server.learn(self._learning[number], change)
             case Ping():
                 self._channel.send(Pong())
             case Count():
