@@ -1,5 +1,6 @@
 """Ports for servers that are yet to come."""
 
+import os
 import random
 import socket
 from contextlib import ExitStack
@@ -8,7 +9,10 @@ _OWN = range(15_000, 32_000)
 """Below what the kernel gives to sockets that name no port (from 32,768 on Linux, from 49,152 elsewhere): no client's
 socket, here or in another program, takes the port before the server is there."""
 
-_PORTS = iter(random.sample(_OWN, len(_OWN)))
+_FIRST = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+_STEP = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+_SHARE = _OWN[_FIRST::_STEP]  # each of the processes that test has another
+_PORTS = iter(random.sample(_SHARE, len(_SHARE)))
 _FAMILY = socket.AF_INET6 if socket.has_dualstack_ipv6() else socket.AF_INET
 
 

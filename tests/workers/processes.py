@@ -28,7 +28,6 @@ CLIENTS = 64
 """How many clients ask at once: that none of them meets one of three processes happens once in 10**11 times."""
 
 _PAUSE = 0.01
-_TRIES = 5
 
 
 @dataclass
@@ -113,22 +112,17 @@ def serving(folder: Path, corefile: str, *arguments: str) -> Iterator[Running]:
 
 
 def _start(folder: Path, corefile: str, arguments: Sequence[str]) -> Running:
-    """Start a server on free ports, on others where somebody was faster."""
-    log = folder / "log"
-    for _ in range(_TRIES):
-        port, side_port = free_port(), free_port()
-        path = folder / "Corefile"
-        path.write_text(at_ports(corefile, port, side_port))
-        command = [sys.executable, "-m", "svcdns", "-conf", str(path), *arguments]
-        with log.open("wb") as output:
-            process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
-        server = Running(process, port, side_port, log)
-        while process.poll() is None:
-            if b"svcdns-" in log.read_bytes():
-                return server
-            time.sleep(_PAUSE)
-        if b"Address already in use" not in log.read_bytes():
-            break
+    """Start a server on free ports."""
+    log, path = folder / "log", folder / "Corefile"
+    port, side_port = free_port(), free_port()
+    path.write_text(at_ports(corefile, port, side_port))
+    command = [sys.executable, "-m", "svcdns", "-conf", str(path), *arguments]
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+    while process.poll() is None:
+        if b"svcdns-" in log.read_bytes():
+            return Running(process, port, side_port, log)
+        time.sleep(_PAUSE)
     pytest.fail(f"it ended; the log:\n{log.read_text()}")
 
 
