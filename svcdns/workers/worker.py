@@ -109,7 +109,7 @@ class _Worker:
         assembly = assemble(bequest.corefile, server.lent, held, bequest.port)
         logging.disable(logging.NOTSET)
         for endpoint in assembly.routes.keys() & bequest.shares.keys():
-            server.listeners[endpoint] = server.listen(assembly, endpoint, [bequest.shares[endpoint]])
+            server.listeners[endpoint] = server.listen(assembly, endpoint, [_take_over(bequest.shares[endpoint])])
         self._learning = [assembly.resources[key] for key in bequest.resources]
         await server.put_in_force(assembly)
         await self._channel.open(connected)
@@ -138,6 +138,15 @@ class _Worker:
     async def _count(self) -> None:
         await self._server.settle()
         self._channel.send(Counted(self._server.metrics.take()))
+
+
+def _take_over(share: Share) -> Share:
+    """Return the sockets of a share as objects of our own.
+
+    The first process's event loop holds those that it reads, which the fork has a copy of: a `close` here would wait
+    for that loop to let go, and what comes to the sockets meanwhile would be lost.
+    """
+    return [(socket.socket(fileno=udp.detach()), socket.socket(fileno=tcp.detach())) for udp, tcp in share]
 
 
 def _close_all_but(kept: set[int]) -> None:

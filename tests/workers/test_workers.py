@@ -8,8 +8,9 @@ import signal
 import socket
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import dns.message
@@ -39,6 +40,7 @@ spec:
 """
 NAME = "web.default.svc.cluster.local"
 FIRST, SECOND = "10.96.0.1", "10.96.0.2"
+SOON = 0.001
 
 
 def write_service(folder: Path, address: str) -> None:
@@ -281,6 +283,38 @@ def test_a_stop_answers_what_is_in_flight_everywhere_and_leaves_nobody(folder: P
             assert all(client.recv(4096) for client in clients)
         assert server.process.wait(PATIENCE) == 0
         assert not any(map(is_alive, workers))
+
+
+def test_who_asks_while_it_stops_is_answered_or_refused(folder: Path) -> None:
+    with serving(folder, COREFILE, "-workers", "3") as server, ExitStack() as stack:
+        server.until_serving(3)
+        server.signal(signal.SIGTERM)
+        told: Counter[str] = Counter()
+        waiting = []
+        while server.process.poll() is None:
+            client = stack.enter_context(socket.socket(type=socket.SOCK_DGRAM))
+            client.connect((ADDRESS, server.port))
+            client.send(dns.message.make_query(NAME, "A").to_wire())
+            client.settimeout(SOON)
+            if outcome := _outcome(client):
+                told[outcome] += 1
+                client.close()
+            else:
+                waiting.append(client)
+        told.update(map(_outcome, waiting))
+        assert told.keys() <= {"answered", "refused"}
+        assert told["answered"] > 0
+
+
+def _outcome(client: socket.socket) -> str:
+    """Say what became of a query, or nothing while nothing did."""
+    try:
+        client.recv(4096)
+    except TimeoutError:
+        return ""
+    except ConnectionRefusedError:
+        return "refused"
+    return "answered"
 
 
 def test_workers_do_not_outlive_the_first_process(folder: Path) -> None:
