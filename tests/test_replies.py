@@ -9,11 +9,12 @@ import sys
 import tracemalloc
 from collections import Counter
 from collections.abc import Callable, Collection
+from itertools import count
 from typing import NamedTuple
 
 import dns.message
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from svcdns.chain import Handler, Plugin, chain
@@ -420,8 +421,9 @@ cluster_changes = st.one_of(
     st.builds(lambda key, found: Service(key, "", tuple(found), not found, "", PORTS), keys, some_addresses),
     st.builds(lambda key, target: Service(key, "", (), False, target, PORTS), keys, st.sampled_from(TARGETS)),  # noqa: FBT003
     st.builds(
-        lambda key, found: EndpointSlice(key, "", key[1], PORTS, b"".join(pack(each, "", "") for each in found)),
+        lambda key, owner, found: EndpointSlice(key, "", owner, PORTS, b"".join(pack(each, "", "") for each in found)),
         keys,
+        st.sampled_from(sorted({name for _, name in KEYS})),
         some_addresses,
     ),
     st.builds(lambda key, found: Pod(key, "", tuple(found)), keys, some_addresses),
@@ -438,7 +440,8 @@ questions = st.builds(
 
 
 def synced_cluster(kinds: Collection[Kind] = (Kind.SERVICE, Kind.ENDPOINT_SLICE, Kind.NAMESPACE)) -> Cluster:
-    cluster = Cluster(kinds, lambda: 0)
+    seconds = count(1)
+    cluster = Cluster(kinds, lambda: next(seconds))  # a copy has the same clock
     for kind in kinds:
         cluster.swap(kind, cluster.store(kind))
     for namespace in ("default", "prod"):
@@ -589,16 +592,50 @@ class Worker:
             self._cluster.learn(pickle.loads(pickle.dumps(found)))  # noqa: S301 - what was just written
 
 
-@settings(deadline=None)
-@given(
+class Story(NamedTuple):
+    """A server, what changes, and what is asked after each change.
+
+    Attributes:
+        options: Those of `kubernetes`.
+        late: What is not listed yet.
+        asked: Questions.
+        changes: See above.
+        ahead: Whether it prepares for questions after each change.
+    """
+
+    options: str
+    late: set[Kind]
+    asked: list[Asked]
+    changes: list[object]
+    ahead: bool
+
+
+stories = st.builds(
+    Story,
     st.sampled_from(OPTIONS),
     st.sets(st.sampled_from(KINDS), max_size=1),
     st.lists(questions, min_size=4, max_size=8),
     st.lists(cluster_changes, min_size=5, max_size=15),
+    st.booleans(),
 )
-async def test_it_answers_as_a_chain_that_is_asked_each_time(
-    options: str, late: set[Kind], asked: list[Asked], changes: list[object]
-) -> None:
+
+
+@pytest.fixture(params=["roomy", "cramped"])
+def room(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """How much is kept: all, or so little that most gives way."""
+    if request.param == "cramped":
+        monkeypatch.setattr("svcdns.responder.DATAGRAM_OCTETS", 3000)
+        for name, most in (("PRESENT_OCTETS", 4000), ("ABSENT_OCTETS", 2000)):
+            monkeypatch.setattr(view, name, most)
+        for name in ("PRESENT_LEASES", "ABSENT_LEASES"):
+            monkeypatch.setattr(view, name, 2)
+
+
+@pytest.mark.usefixtures("room")
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(stories)
+async def test_it_answers_as_a_chain_that_is_asked_each_time(story: Story) -> None:
+    options, late, asked, changes, ahead = story
     cluster = synced_cluster(settings_of(options).kinds)
     cluster.pending |= late & set(settings_of(options).kinds)
     kubernetes, metrics = kubernetes_over(cluster, options), Metrics()
@@ -608,6 +645,8 @@ async def test_it_answers_as_a_chain_that_is_asked_each_time(
     worker = Worker(cluster, options)
     for found in changes:
         change(cluster, found)
+        if ahead:
+            kubernetes.prepare()
         plain = serve(chain([kubernetes_over(cluster, options)], upstream))
         for name, rtype, extra, upper in asked:
             query = message(name.upper() if upper else name, *extra, rtype=rtype)
