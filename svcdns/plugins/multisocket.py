@@ -11,8 +11,9 @@ kernel spreads clients over them. One process follows the cluster and tells the 
 replaced, and what comes to it meanwhile is answered by the first one. While there are several, other programs of the
 same user may listen at the same ports, if they ask to share them (SO_REUSEPORT).
 
-More processes than processors take memory, some 10 to 20 MiB each, and answer nothing sooner; the log says so. Of
-several server blocks, the largest NUMBER counts for all. `-workers` on the command line counts before all of them.
+Each process keeps answers of its own: one more takes some 20 MiB with 2,000 Services, and 50 with 10,000. More
+processes than processors answer nothing sooner; the log says so. Of several server blocks, the largest NUMBER counts
+for all. `-workers` on the command line counts before all of them.
 
 Examples:
     ```
