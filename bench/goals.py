@@ -71,6 +71,9 @@ GOALS = {
 """The goals by the part of `bench.__main__` that finds their figures."""
 
 
+NOT_MEASURED = "not measured"
+
+
 def judge(figures: Mapping[str, Mapping[str, float]]) -> Iterator[list[str]]:
     """Yield a row for each goal: its title, what it must be, what it is, and whether that will do.
 
@@ -82,7 +85,7 @@ def judge(figures: Mapping[str, Mapping[str, float]]) -> Iterator[list[str]]:
             wanted = f"{goal.relation} {goal.bound:g}"
             found = figures.get(part, {}).get(goal.figure)
             if found is None:
-                yield [goal.title, wanted, "", "not measured"]
+                yield [goal.title, wanted, "", NOT_MEASURED]
                 continue
             met = RELATIONS[goal.relation](found, goal.bound)
             yield [goal.title, wanted, f"{found:.2f}", "yes" if met else "**no**"]
