@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from svcdns.kube.objects import Kind
 from tests.cluster.apiserver import ApiServer, Client, endpoint_slice, namespace, service
 from tests.cluster.wire import Wire
 from tests.workers.processes import Running, serving
@@ -30,11 +31,13 @@ async def until_all(server: Running, name: str, expected: str) -> None:
     await asyncio.to_thread(server.until, lambda: set(server.ask_all(name)) == {expected})
 
 
-async def test_a_change_reaches_all_processes(api: ApiServer, client: Client, tmp_path: Path) -> None:
+async def test_a_change_reaches_all_processes_by_one_watch(
+    api: ApiServer, client: Client, wire: Wire, tmp_path: Path
+) -> None:
     space = f"workers-{next(_numbers)}"
     await client.create(namespace(space))
     name = f"web.{space}.svc.cluster.local"
-    with serving(tmp_path, COREFILE.format(kubeconfig=api.write_kubeconfig()), "-workers", "3") as server:
+    with serving(tmp_path, COREFILE.format(kubeconfig=api.write_kubeconfig(wire.url)), "-workers", "3") as server:
         await asyncio.to_thread(server.until_serving, 3)
         workers = server.workers
         await client.create(service("web", space, clusterIP="None"))
@@ -44,6 +47,7 @@ async def test_a_change_reaches_all_processes(api: ApiServer, client: Client, tm
         await client.delete(service("web", space))
         await until_all(server, name, "NXDOMAIN")
         assert server.workers == workers
+        assert wire.connections == len({Kind.SERVICE, Kind.ENDPOINT_SLICE, Kind.NAMESPACE})
 
 
 async def test_what_is_to_be_said_of_the_corefile_is_said_once(api: ApiServer, tmp_path: Path) -> None:

@@ -17,6 +17,11 @@ class Wire:
     def url(self) -> str:
         return f"https://127.0.0.1:{self.port}"
 
+    @property
+    def connections(self) -> int:
+        """How many connections there are."""
+        return len(self._tasks)
+
     async def open(self) -> None:
         """Take connections, again on the same port."""
         self._server = await asyncio.start_server(self._carry, "127.0.0.1", self.port)
