@@ -7,7 +7,7 @@ import gc
 _GC_THRESHOLDS = (5000, 100, 100)  # a query leaves no cycles behind, and a pass over 20,000 objects takes 10 ms
 _M_MMAP_THRESHOLD = -3
 _LARGE = 288 * 1024  # what TLS is read into, at each event of a watch, has 256 KiB: not worth a mapping of its own
-_UNTIL_READ = 60.0
+_UNTIL_READ = 60.0  # seconds after a start
 _PAUSE = 30.0
 
 
