@@ -25,7 +25,6 @@ from svcdns.processors import count_processors
 
 _SIGNAL_BASE = 128
 _LATER = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)  # wait until the server is up
-_ANY = (*_LATER, signal.SIGINT, signal.SIGTERM)
 
 _PURPOSE = "Answers DNS queries from the Services of Kubernetes."
 _TEXT = "text"
@@ -98,7 +97,7 @@ async def _serve(settings: Settings, pidfile: str, *, quiet: bool) -> None:
                 logs.banner.info(line)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _LATER)
         await app.serve()
-        signal.pthread_sigmask(signal.SIG_BLOCK, _ANY)  # the loop lets go of them when it closes
+        signal.pthread_sigmask(signal.SIG_BLOCK, _LATER)  # the loop lets go of them when it closes
 
 
 @contextmanager
