@@ -326,7 +326,8 @@ class App:
         if lameduck:
             log.info("going into lame-duck mode for %g s", lameduck)
             await asyncio.sleep(lameduck)
-        await asyncio.gather(self._server.stop_listening(), self._pool.stop())
+        await self._pool.stop()  # what comes to workers from now on is read here, and here is the last look at it
+        await _stop_all(self._server.listeners.values(), ())
         await self._server.tasks.cancel()
         await asyncio.gather(*(site.stop() for site in self._sites.values()))
 

@@ -93,7 +93,6 @@ class Datagrams:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._settled.wait(), grace)
         self.pause()
-        self.retire()
         self._drain()
         self._send_late()
         self._socket.close()

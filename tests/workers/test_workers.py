@@ -10,7 +10,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 import dns.message
@@ -40,7 +40,6 @@ spec:
 """
 NAME = "web.default.svc.cluster.local"
 FIRST, SECOND = "10.96.0.1", "10.96.0.2"
-SOON = 0.001
 
 
 def write_service(folder: Path, address: str) -> None:
@@ -94,13 +93,17 @@ def test_the_largest_number_of_several_server_blocks_counts_for_all(folder: Path
 def test_a_worker_answers_while_the_first_process_is_held_up(folder: Path) -> None:
     with serving(folder, COREFILE, "-workers", "2") as server:
         server.until_serving(2)
-        server.signal(signal.SIGSTOP)
-        try:
-            with server.asked(NAME) as clients:
-                answered = [client for client in clients if _is_answered(client)]
-        finally:
-            server.signal(signal.SIGCONT)
-        assert 0 < len(answered) < CLIENTS
+        assert 0 < count_answered_by_workers(server) < CLIENTS
+
+
+def count_answered_by_workers(server: Running) -> int:
+    """Ask while the first process is held up, and return how many clients are answered all the same."""
+    server.signal(signal.SIGSTOP)
+    try:
+        with server.asked(NAME) as clients:
+            return sum(map(_is_answered, clients))
+    finally:
+        server.signal(signal.SIGCONT)
 
 
 def _is_answered(client: socket.socket) -> bool:
@@ -127,6 +130,17 @@ def test_a_worker_that_ends_is_replaced_and_nobody_else_notices(
         assert set(server.ask_all(NAME)) == {FIRST}
         assert server.sample("svcdns_workers_lost_total") == lost_total
     assert f"worker 1 (process {lost})" in server.log.read_text()
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_worker_that_takes_another_s_place_is_asked(folder: Path, number: signal.Signals) -> None:
+    with serving(folder, COREFILE, "-workers", "2") as server:
+        server.until_serving(2)
+        (lost,) = server.workers
+        os.kill(lost, number)
+        server.until(lambda: lost not in server.workers)
+        server.until_serving(2)
+        assert 0 < count_answered_by_workers(server) < CLIENTS
 
 
 def test_what_a_worker_that_is_told_to_end_leaves_is_answered_before_it_ends(folder: Path) -> None:
@@ -286,33 +300,26 @@ def test_a_stop_answers_what_is_in_flight_everywhere_and_leaves_nobody(folder: P
 
 
 def test_who_asks_while_it_stops_is_answered_or_refused(folder: Path) -> None:
-    with serving(folder, COREFILE, "-workers", "3") as server, ExitStack() as stack:
+    with serving(folder, COREFILE, "-workers", "3") as server:
         server.until_serving(3)
-        server.signal(signal.SIGTERM)
-        told: Counter[str] = Counter()
-        waiting = []
+        with server.asked(NAME) as clients:
+            server.signal(signal.SIGTERM)
+            outcomes = Counter(map(_outcome, clients))
         while server.process.poll() is None:
-            client = stack.enter_context(socket.socket(type=socket.SOCK_DGRAM))
-            client.connect((ADDRESS, server.port))
-            client.send(dns.message.make_query(NAME, "A").to_wire())
-            client.settimeout(SOON)
-            if outcome := _outcome(client):
-                told[outcome] += 1
-                client.close()
-            else:
-                waiting.append(client)
-        told.update(map(_outcome, waiting))
-        assert told.keys() <= {"answered", "refused"}
+            with server.asked(NAME) as clients:
+                outcomes.update(map(_outcome, clients))
+        assert outcomes["answered"] >= CLIENTS
 
 
 def _outcome(client: socket.socket) -> str:
-    """Say what became of a query, or nothing while nothing did."""
+    """Say what became of a query, of two things that may."""
+    client.settimeout(PATIENCE)
     try:
         client.recv(4096)
-    except TimeoutError:
-        return ""
     except ConnectionRefusedError:
         return "refused"
+    except TimeoutError:
+        pytest.fail("a query was neither answered nor refused")
     return "answered"
 
 
