@@ -38,9 +38,7 @@ def map_what_is_large() -> None:
 
     Source: mallopt(3), M_MMAP_THRESHOLD.
     """
-    library = ctypes.CDLL(None)
-    if hasattr(library, "mallopt"):
-        library.mallopt(_M_MMAP_THRESHOLD, _LARGE)
+    _tell_glibc("mallopt", _M_MMAP_THRESHOLD, _LARGE)
 
 
 def trim() -> None:
@@ -48,6 +46,11 @@ def trim() -> None:
 
     Source: malloc_trim(3).
     """
+    _tell_glibc("malloc_trim", 0)
+
+
+def _tell_glibc(name: str, *numbers: int) -> None:
+    """Call a function of glibc; other libraries of C have none of the name."""
     library = ctypes.CDLL(None)
-    if hasattr(library, "malloc_trim"):
-        library.malloc_trim(0)
+    if hasattr(library, name):
+        library[name](*numbers)
