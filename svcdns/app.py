@@ -16,15 +16,14 @@ from dataclasses import dataclass, replace
 from functools import partial
 from ipaddress import ip_address
 from itertools import chain
-from pathlib import Path
 from typing import TypeVar
 
 from svcdns import admin, memory
 from svcdns.assembly import Assembly, assemble
-from svcdns.corefile import Corefile, Place, parse
-from svcdns.corefile_files import read_import
+from svcdns.corefile import Place
+from svcdns.corefile_files import CorefileReader
 from svcdns.dns.name import to_text
-from svcdns.errors import ConfigError, SvcdnsError
+from svcdns.errors import SvcdnsError
 from svcdns.metrics import Metrics
 from svcdns.net.listeners import EVERYWHERE, Endpoint, Listeners, open_shares
 from svcdns.net.sockets import BindError, is_any, sharing
@@ -32,8 +31,6 @@ from svcdns.plugins import DIRECTIVES
 from svcdns.server import Server
 from svcdns.workers.pool import Pool
 from svcdns.workers.worker import Bequest
-
-STANDARD_INPUT = "stdin"
 
 _FORCED = 2
 
@@ -67,6 +64,7 @@ class App:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._reader = CorefileReader(settings.path, DIRECTIVES, os.environ)
         self._server = Server(first=True)
         self._pool = Pool(self, time.monotonic)
         self._sites: dict[str, admin.Site] = {}
@@ -74,8 +72,6 @@ class App:
         self._closed = asyncio.Event()  # not set while a reload closes what only its predecessor had
         self._closed.set()
         self._refused_digest = ""
-        self._warnings: list[str] = []
-        self._standard_input: str | None = None
         self._last_failure = ""
         self._reload_asked = asyncio.Event()
         self._reload_forced = False
@@ -157,7 +153,7 @@ class App:
         Raises:
             SvcdnsError: The Corefile cannot be read or used, or asks for an address that cannot be had.
         """
-        assembly = assemble(self._read(), self._lent, {}, self._settings.port)
+        assembly = assemble(self._reader.read(), self._lent, {}, self._settings.port)
         await self._open(assembly)
         await self._put_in_force(assembly)
 
@@ -180,27 +176,6 @@ class App:
         """Have the Corefile put in force anew, even if it says the same."""
         self._reload_forced = True
         self._reload_asked.set()
-
-    def _read(self) -> Corefile:
-        path = self._settings.path
-        try:
-            text = self._read_standard_input() if path == STANDARD_INPUT else Path(path).read_text(encoding="utf-8")
-        except OSError as error:
-            raise SvcdnsError(f"{path}: the Corefile cannot be read: {error.strerror}") from error
-        except UnicodeDecodeError as error:
-            raise ConfigError(path, 1, f"the Corefile is not UTF-8 at octet {error.start}") from error
-        self._warnings.clear()
-        corefile = parse(text, path, known=DIRECTIVES, environ=os.environ, read=read_import, warn=self._warnings.append)
-        if not corefile.blocks:
-            raise ConfigError(path, 1, "found no server block, expected at least one")
-        return corefile
-
-    def _read_standard_input(self) -> str:
-        """Return what standard input held, which can be read but once."""
-        if self._standard_input is None:
-            with open(0, encoding="utf-8", closefd=False) as standard_input:  # sys.stdin is None where it was closed
-                self._standard_input = standard_input.read()
-        return self._standard_input
 
     async def _open(self, assembly: Assembly) -> None:
         """Open the sockets and side ports that are not open yet; on failure, close them again.
@@ -245,7 +220,7 @@ class App:
         """
         for address, pages in assembly.pages.items():
             self._sites[address].pages = pages
-        for warning in self._warnings:
+        for warning in self._reader.warnings:
             log.warning(warning)
         for resource in self._assembly.resources.values():
             resource.publish(lambda _: None)
@@ -293,7 +268,7 @@ class App:
                 self._last_failure = ""
 
     async def _reload(self, *, forced: bool) -> None:
-        corefile = self._read()
+        corefile = self._reader.read()
         unchanged = corefile.digest in (self._assembly.corefile.digest, self._refused_digest)
         if unchanged and not forced:
             return

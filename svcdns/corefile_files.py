@@ -1,9 +1,62 @@
-"""The Corefile's imports, read from the file system: the reader that `svcdns.corefile.parse` takes outside of tests."""
+"""The Corefile and what it imports, read from the file system."""
 
 import glob
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from svcdns.corefile import Source
+from svcdns.corefile import Corefile, Source, parse
+from svcdns.errors import ConfigError, SvcdnsError
+
+STANDARD_INPUT = "stdin"
+
+
+class CorefileReader:
+    """Reads a Corefile, again and again.
+
+    Args:
+        path: Its path; ``stdin`` for standard input.
+        known: The directives that there are.
+        environ: The environment's variables.
+
+    Attributes:
+        warnings: What is odd about it as it was read last.
+    """
+
+    def __init__(self, path: str, known: Collection[str], environ: Mapping[str, str]) -> None:
+        self._path = path
+        self._known = known
+        self._environ = environ
+        self._standard_input: str | None = None
+        self.warnings: list[str] = []
+
+    def read(self) -> Corefile:
+        """Read it as it is now.
+
+        Raises:
+            SvcdnsError: It cannot be read.
+            ConfigError: It is no Corefile, or serves nothing.
+        """
+        self.warnings.clear()
+        path = self._path
+        try:
+            text = self._read_standard_input() if path == STANDARD_INPUT else Path(path).read_text(encoding="utf-8")
+        except OSError as error:
+            raise SvcdnsError(f"{path}: the Corefile cannot be read: {error.strerror}") from error
+        except UnicodeDecodeError as error:
+            raise ConfigError(path, 1, f"the Corefile is not UTF-8 at octet {error.start}") from error
+        corefile = parse(
+            text, path, known=self._known, environ=self._environ, read=read_import, warn=self.warnings.append
+        )
+        if not corefile.blocks:
+            raise ConfigError(path, 1, "found no server block, expected at least one")
+        return corefile
+
+    def _read_standard_input(self) -> str:
+        """Return what standard input held, which can be read but once."""
+        if self._standard_input is None:
+            with open(0, encoding="utf-8", closefd=False) as standard_input:  # sys.stdin is None where it was closed
+                self._standard_input = standard_input.read()
+        return self._standard_input
 
 
 def read_import(pattern: str, importer: str) -> tuple[Source, ...]:
