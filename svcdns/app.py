@@ -153,8 +153,12 @@ class App:
         Raises:
             SvcdnsError: The Corefile cannot be read or used, or asks for an address that cannot be had.
         """
-        assembly = assemble(self._reader.read(), self._lent, {}, self._settings.port)
-        await self._open(assembly)
+        try:
+            assembly = assemble(self._reader.read(), self._lent, {}, self._settings.port)
+            await self._open(assembly)
+        except SvcdnsError:
+            self._warn()
+            raise
         await self._put_in_force(assembly)
 
     async def serve(self) -> None:
@@ -176,6 +180,11 @@ class App:
         """Have the Corefile put in force anew, even if it says the same."""
         self._reload_forced = True
         self._reload_asked.set()
+
+    def _warn(self) -> None:
+        """Tell what is odd about the Corefile that was read last, which may be why it is refused."""
+        for warning in self._reader.warnings:
+            log.warning(warning)
 
     async def _open(self, assembly: Assembly) -> None:
         """Open the sockets and side ports that are not open yet; on failure, close them again.
@@ -220,8 +229,7 @@ class App:
         """
         for address, pages in assembly.pages.items():
             self._sites[address].pages = pages
-        for warning in self._reader.warnings:
-            log.warning(warning)
+        self._warn()
         for resource in self._assembly.resources.values():
             resource.publish(lambda _: None)
         for number, resource in enumerate(assembly.resources.values()):
@@ -262,6 +270,7 @@ class App:
             except SvcdnsError as error:
                 self._failed.value += 1
                 if forced or str(error) != self._last_failure:
+                    self._warn()
                     log.error("the Corefile changed but cannot be put in force: %s", error)  # noqa: TRY400 - it says where
                 self._last_failure = str(error)
             else:

@@ -162,11 +162,12 @@ async def test_a_corefile_that_is_wrong_changes_nothing_and_the_log_names_file_a
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     async with cluster() as (server, _, corefile):
-        await reload_in_vain(server, f"{corefile}{MARK}. {{\n    cach\n}}\n")
+        await reload_in_vain(server, f"{corefile}{MARK}. {{\n    cach {{$NOT_SET_ANYWHERE}}\n}}\n")
         assert await rcode(WEB_NAME, server.port) == "NOERROR"
         assert await rcode("mark.test", server.port) == "NOERROR"
         line = corefile.count("\n") + MARK.count("\n") + 2
         assert f"Corefile:{line}: unknown directive 'cach', did you mean 'cache'?" in caplog.text
+        assert f"Corefile:{line}: the environment has no 'NOT_SET_ANYWHERE': it is left empty" in caplog.text
 
 
 async def test_a_corefile_that_names_a_taken_port_opens_none_of_its_ports() -> None:

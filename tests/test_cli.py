@@ -192,6 +192,14 @@ def test_an_unknown_directive_names_file_line_and_the_nearest_word(tmp_path: Pat
     assert "'errors'" in done.stderr
 
 
+def test_a_start_that_fails_tells_which_variable_was_empty(tmp_path: Path) -> None:
+    path = tmp_path / "Corefile"
+    path.write_text(". {\n    forward . {$NOT_SET_ANYWHERE}\n}\n")
+    done = run("-conf", str(path))
+    assert done.returncode == 1
+    assert f"{path}:2: the environment has no 'NOT_SET_ANYWHERE': it is left empty" in done.stdout
+
+
 def test_a_corefile_without_server_blocks_is_refused() -> None:
     done = run("-conf", "stdin", text="# nothing\n")
     assert done.returncode == 1
