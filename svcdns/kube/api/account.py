@@ -96,7 +96,7 @@ class Account:
         try:
             self._check()
         except OSError as error:
-            raise ValueError(str(error)) from error
+            raise ValueError(_tell(error)) from error
 
     @property
     def changed(self) -> bool:
@@ -116,7 +116,9 @@ class Account:
                 context = await asyncio.to_thread(access.make_context)  # reads authorities for 20 ms
         except TimeoutError as error:
             raise ClusterError(f"credentials: a credential plugin took longer than {_LOGIN_TIME:.0f} s") from error
-        except (OSError, ValueError) as error:
+        except OSError as error:
+            raise ClusterError(f"credentials: {_tell(error)}") from error
+        except ValueError as error:
             raise ClusterError(f"credentials: {error}") from error
         self.access = access
         self._stamp = stamp if access.files == files else _stamp(access.files)
@@ -194,6 +196,11 @@ def _naming(*files: str) -> Iterator[None]:
         yield
     except OSError as error:
         raise OSError(f"{', '.join(filter(None, files))}: {error.strerror or error}") from error
+
+
+def _tell(error: OSError) -> str:
+    """Tell of an error as `_naming` does, without its number."""
+    return f"{error.filename}: {error.strerror}" if error.filename else str(error)
 
 
 def _stamp(files: tuple[str, ...]) -> Stamp:
