@@ -315,7 +315,7 @@ def test_two_addresses_take_no_more_than_their_two_orders() -> None:
         held = tracemalloc.get_traced_memory()[0]
     finally:
         tracemalloc.stop()
-    assert held < 1000
+    assert held < 1800  # sixteen orders that are octets of their own would take 2,600
 
 
 MANY_PORTS = tuple(Port(f"p{number}", "tcp", number) for number in range(1, 101))
