@@ -250,7 +250,11 @@ class Recent:
             self._essences.append(essence)
         else:
             self._retire(before)
-            self._drop(before)
+            self._weight -= before.weight
+            if reply.query == before.query:
+                reply.query = before.query  # the key that is there already, and stays; there may be tens of thousands
+            else:
+                del self._by_query[before.query]
         self._by_essence[essence] = self._by_query[reply.query] = reply
         self._weight += reply.weight
         while self._weight > self._room:
@@ -266,9 +270,5 @@ class Recent:
             if not given or chances == 1:
                 break
             self._essences.append(essence)
-        del self._by_essence[essence]
-        self._drop(reply)
-
-    def _drop(self, reply: Reply) -> None:
-        del self._by_query[reply.query]
+        del self._by_essence[essence], self._by_query[reply.query]
         self._weight -= reply.weight

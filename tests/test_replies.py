@@ -318,6 +318,26 @@ def test_two_addresses_take_no_more_than_their_two_orders() -> None:
     assert held < 1800  # sixteen orders that are octets of their own would take 2,600
 
 
+def test_an_answer_takes_no_more_memory_than_the_one_whose_place_it_takes() -> None:
+    lease = Lease()
+    names = [message(f"name-{number}.example") for number in range(500)]
+
+    async def answer(query: Query) -> Response:
+        return Response(answer=(RRset(query.name, Rtype.A, 5, [bytes(4)]),), repeat=Repeat(lease))
+
+    responder = serve(answer)
+    tracemalloc.start()
+    try:
+        ask(responder, *names)
+        held = tracemalloc.get_traced_memory()[0]
+        lease.until, lease = ENDED, Lease()
+        ask(responder, *names)
+        more = tracemalloc.get_traced_memory()[0] - held
+    finally:
+        tracemalloc.stop()
+    assert more < 10 * len(names)
+
+
 MANY_PORTS = tuple(Port(f"p{number}", "tcp", number) for number in range(1, 101))
 
 
