@@ -8,6 +8,7 @@ Source: Kubernetes DNS-Based Service Discovery, schema 1.1.0; RFC 8020.
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import Enum
 from itertools import chain
+from sys import intern
 from typing import NamedTuple
 
 from svcdns.dns.name import Name, is_within, labels, reversed_address
@@ -157,7 +158,7 @@ class Directory:
             return _NEVER
         if not below:
             return Found(EMPTY, EVERY_CHANGE)
-        key = (namespace, below[0].decode("latin-1"))
+        key = (intern(namespace), below[0].decode("latin-1"))  # kept with what does not exist
         service = self._cluster.services.get(key)
         if service is None:
             return Found(None, key)

@@ -9,6 +9,7 @@ Source: Kubernetes API v1, discovery.k8s.io/v1.
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from functools import lru_cache
+from sys import intern
 from typing import Any, NamedTuple
 
 import msgspec
@@ -183,8 +184,8 @@ SHAPES = {
 
 
 def key_of(meta: Meta) -> Key:
-    """Return namespace and name."""
-    return (meta.namespace, meta.name)
+    """Return namespace and name; there are few namespaces, so each is kept once."""
+    return (intern(meta.namespace), meta.name)
 
 
 def _ports(ports: list[_Port] | None) -> tuple[Port, ...]:

@@ -60,7 +60,7 @@ class View:
     def __init__(self, cluster: Cluster, options: Options, local: Callable[[], Sequence[bytes]]) -> None:
         self._cluster = cluster
         self._options = options
-        self._apexes = frozenset(options.zones)
+        self._apexes = {zone: zone for zone in options.zones}
         self._endings = tuple(options.zones)
         self._directory = Directory(cluster, options, local)
         self._revision = -1
@@ -213,14 +213,14 @@ class View:
         return zone.nodata._replace(rcode=Rcode.SERVFAIL, ede=ede, repeat=None)
 
     def _apex(self, name: Name) -> Name | None:
-        """Return the longest zone that holds *name*."""
+        """Return the longest zone that holds *name*, the same object each time: it is kept with each denial."""
         if not name.endswith(self._endings):
             return None
-        while name not in self._apexes:
+        while (apex := self._apexes.get(name)) is None:
             if name == ROOT:
                 return None
             name = parent(name)
-        return name
+        return apex
 
     def _keep(self, name: Name, entry: Entry, key: Key) -> None:
         """Keep *entry* until what it depends on changes: behind a CNAME inside the cluster, that may be anything."""

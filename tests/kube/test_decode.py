@@ -52,6 +52,13 @@ def test_equal_ports_are_kept_once() -> None:
     assert first.ports is second.ports
 
 
+def test_a_namespace_is_kept_once() -> None:
+    first, second = (decode(Kind.SERVICE, "ADDED", service(name)).object for name in ("a", "b"))
+    assert first is not None
+    assert second is not None
+    assert first.key[0] is second.key[0]
+
+
 def test_an_object_of_another_kind_is_named_and_has_no_version() -> None:
     event = decode(Kind.SERVICE, "ADDED", WEB | {"kind": "Gadget"})
     assert event.object == Retained(("", ""), "", "expected a Service, found a Gadget")

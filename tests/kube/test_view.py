@@ -1,4 +1,5 @@
 import gc
+import sys
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -726,6 +727,13 @@ def test_an_answer_is_made_once() -> None:
     view = make_view()
     for question in ("web.default.svc", "db.default.svc", "alias.default.svc"):
         assert view.find(name_of(question), Rtype.A) is view.find(name_of(question), Rtype.A)
+
+
+def test_what_renews_a_denial_has_no_copy_of_the_zones_name() -> None:
+    view = make_view()
+    held = sys.getrefcount(ZONES[0])
+    denials = [view.find(name_of(f"no-{number}.default.svc"), Rtype.A) for number in range(100)]
+    assert sys.getrefcount(ZONES[0]) >= held + len(denials)
 
 
 def test_a_change_touches_the_answers_of_its_service_alone() -> None:
