@@ -6,7 +6,7 @@ Record data are wire octets with names uncompressed and lower case, as they stan
 Source: RFC 1035 section 3.2, RFC 2181 section 5, RFC 2782, RFC 3596.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import IntEnum
 from struct import Struct
 from typing import final
@@ -107,6 +107,10 @@ def type_to_text(rtype: int) -> str:
         return f"TYPE{rtype}"
 
 
+_NOWHERE: Mapping[int, bytes] = {}
+"""Where most record sets have been placed so far; a dictionary of its own would take more than the data of many."""
+
+
 @final
 class RRset:
     """All records of one owner and type: the unit in which svcdns keeps, orders and ages data. Immutable.
@@ -130,7 +134,7 @@ class RRset:
         if octets is None:
             octets = b"".join([record(OWNER_POINTER, rtype, ttl, rdata) for rdata in rdatas])
         self.octets = octets
-        self._placed: dict[int, bytes] = {}
+        self._placed = _NOWHERE
 
     def at(self, offset: int) -> bytes:
         """Return the records as they stand in a message that has their owner at *offset*.
@@ -146,7 +150,7 @@ class RRset:
             pointer = LENGTH.pack(POINTER << 8 | offset)
             rdatas = self.rdatas if shape is None else [self._shorten(rdata, shape, pointer) for rdata in self.rdatas]
             placed = b"".join([record(pointer, self.rtype, self.ttl, rdata) for rdata in rdatas])
-            self._placed[offset] = placed
+            self._placed = {**self._placed, offset: placed}
         return placed
 
     def _shorten(self, rdata: bytes, shape: tuple[int, int], pointer: bytes) -> bytes:
