@@ -6,7 +6,7 @@ Record data are wire octets with names uncompressed and lower case, as they stan
 Source: RFC 1035 section 3.2, RFC 2181 section 5, RFC 2782, RFC 3596.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from enum import IntEnum
 from struct import Struct
 from typing import final
@@ -33,7 +33,7 @@ _BEFORE_RDATA = len(OWNER_POINTER) + FIXED.size
 _SRV = Struct("!HHH")
 _SOA = Struct("!IIIII")
 _MINIMUM = 4  # octets of the last field of an SOA record
-_RRSET_OCTETS = 300
+_RRSET_OCTETS = 250
 _RECORD_OCTETS = 60
 _CHARACTER_STRING = 255
 
@@ -107,10 +107,6 @@ def type_to_text(rtype: int) -> str:
         return f"TYPE{rtype}"
 
 
-_NOWHERE: Mapping[int, bytes] = {}
-"""Where most record sets have been placed so far; a dictionary of its own would take more than the data of many."""
-
-
 @final
 class RRset:
     """All records of one owner and type: the unit in which svcdns keeps, orders and ages data. Immutable.
@@ -134,7 +130,7 @@ class RRset:
         if octets is None:
             octets = b"".join([record(OWNER_POINTER, rtype, ttl, rdata) for rdata in rdatas])
         self.octets = octets
-        self._placed = _NOWHERE
+        self._placed: dict[int, bytes] | None = None  # most are placed nowhere else, and it takes as much as their data
 
     def at(self, offset: int) -> bytes:
         """Return the records as they stand in a message that has their owner at *offset*.
@@ -142,7 +138,7 @@ class RRset:
         Names in their data are compressed against the owner, where their type allows it (RFC 3597 section 4). At most
         255 offsets occur, those of a question's labels, and for each the octets are kept.
         """
-        placed = self._placed.get(offset)
+        placed = None if self._placed is None else self._placed.get(offset)
         if placed is None:
             shape = NAMES_IN_RDATA.get(self.rtype)
             if shape is None and offset == HEADER_SIZE:
@@ -150,7 +146,9 @@ class RRset:
             pointer = LENGTH.pack(POINTER << 8 | offset)
             rdatas = self.rdatas if shape is None else [self._shorten(rdata, shape, pointer) for rdata in self.rdatas]
             placed = b"".join([record(pointer, self.rtype, self.ttl, rdata) for rdata in rdatas])
-            self._placed = {**self._placed, offset: placed}
+            if self._placed is None:
+                self._placed = {}
+            self._placed[offset] = placed
         return placed
 
     def _shorten(self, rdata: bytes, shape: tuple[int, int], pointer: bytes) -> bytes:
