@@ -244,7 +244,10 @@ class Recent:
         return iter(self._by_essence.values())
 
     def put(self, essence: bytes, reply: Reply) -> None:
-        """Remember *reply*, in place of the one to queries of the same *essence* if there is any."""
+        """Remember *reply*, in place of the one to queries of the same *essence* if there is any.
+
+        Its query becomes that one's, where they are equal: the octets that are a key already, and stay one.
+        """
         before = self._by_essence.get(essence)
         if before is None:
             self._essences.append(essence)
@@ -252,7 +255,7 @@ class Recent:
             self._retire(before)
             self._weight -= before.weight
             if reply.query == before.query:
-                reply.query = before.query  # the key that is there already, and stays; there may be tens of thousands
+                reply.query = before.query  # there may be tens of thousands
             else:
                 del self._by_query[before.query]
         self._by_essence[essence] = self._by_query[reply.query] = reply
@@ -270,5 +273,6 @@ class Recent:
             if not given or chances == 1:
                 break
             self._essences.append(essence)
-        del self._by_essence[essence], self._by_query[reply.query]
+        del self._by_essence[essence]
+        del self._by_query[reply.query]
         self._weight -= reply.weight
