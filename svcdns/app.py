@@ -21,7 +21,7 @@ from typing import TypeVar
 from svcdns import admin, memory
 from svcdns.assembly import Assembly, assemble
 from svcdns.corefile import Place
-from svcdns.corefile_files import CorefileReader
+from svcdns.corefile_files import CorefileInput
 from svcdns.dns.name import to_text
 from svcdns.errors import SvcdnsError
 from svcdns.metrics import Metrics
@@ -64,7 +64,7 @@ class App:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._reader = CorefileReader(settings.path, DIRECTIVES, os.environ)
+        self._input = CorefileInput(settings.path, DIRECTIVES, os.environ)
         self._server = Server(first=True)
         self._pool = Pool(self, time.monotonic)
         self._sites: dict[str, admin.Site] = {}
@@ -154,7 +154,7 @@ class App:
             SvcdnsError: The Corefile cannot be read or used, or asks for an address that cannot be had.
         """
         try:
-            assembly = assemble(self._reader.read(), self._lent, {}, self._settings.port)
+            assembly = assemble(self._input.read(), self._lent, {}, self._settings.port)
             await self._open(assembly)
         except SvcdnsError:
             self._warn()
@@ -182,8 +182,8 @@ class App:
         self._reload_asked.set()
 
     def _warn(self) -> None:
-        """Tell what is odd about the Corefile that was read last, which may be why it is refused."""
-        for warning in self._reader.warnings:
+        """Tell what is odd about the Corefile that was read last, be it in force now or refused."""
+        for warning in self._input.warnings:
             log.warning(warning)
 
     async def _open(self, assembly: Assembly) -> None:
@@ -277,7 +277,7 @@ class App:
                 self._last_failure = ""
 
     async def _reload(self, *, forced: bool) -> None:
-        corefile = self._reader.read()
+        corefile = self._input.read()
         unchanged = corefile.digest in (self._assembly.corefile.digest, self._refused_digest)
         if unchanged and not forced:
             return

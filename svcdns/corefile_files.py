@@ -1,4 +1,4 @@
-"""The Corefile and what it imports, read from the file system."""
+"""The Corefile and what it imports, read from the file system or from standard input."""
 
 import glob
 from collections.abc import Collection, Mapping
@@ -10,8 +10,8 @@ from svcdns.errors import ConfigError, SvcdnsError
 STANDARD_INPUT = "stdin"
 
 
-class CorefileReader:
-    """Reads a Corefile, again and again.
+class CorefileInput:
+    """Where a Corefile is written, to be read again and again.
 
     Args:
         path: Its path; ``stdin`` for standard input.
@@ -36,7 +36,7 @@ class CorefileReader:
             SvcdnsError: It cannot be read.
             ConfigError: It is no Corefile, or serves nothing.
         """
-        self.warnings.clear()
+        self.warnings = []
         path = self._path
         try:
             text = self._read_standard_input() if path == STANDARD_INPUT else Path(path).read_text(encoding="utf-8")

@@ -170,6 +170,20 @@ async def test_a_corefile_that_is_wrong_changes_nothing_and_the_log_names_file_a
         assert f"Corefile:{line}: the environment has no 'NOT_SET_ANYWHERE': it is left empty" in caplog.text
 
 
+async def test_a_corefile_that_stays_wrong_is_told_of_once(caplog: pytest.LogCaptureFixture) -> None:
+    looking = "mark.test {\n    reload 2s 0s\n}\n"
+    async with cluster() as (server, _, corefile):
+        await reload(server, corefile + looking, "mark.test", "REFUSED")
+        server.write("Corefile", f"{corefile}{looking}. {{\n    cach {{$NOT_SET_ANYWHERE}}\n}}\n")
+
+        async def is_refused_twice() -> bool:
+            return await refusals(server) == 2
+
+        await server.until(is_refused_twice)
+        assert caplog.text.count("'cach'") == 1
+        assert caplog.text.count("NOT_SET_ANYWHERE") == 1
+
+
 async def test_a_corefile_that_names_a_taken_port_opens_none_of_its_ports() -> None:
     async with cluster() as (server, _, corefile):
         port = free_port()

@@ -4,8 +4,21 @@ from pathlib import Path
 import pytest
 
 from svcdns.corefile import Source, parse
-from svcdns.corefile_files import read_import
-from svcdns.errors import ConfigError
+from svcdns.corefile_files import CorefileInput, read_import
+from svcdns.errors import ConfigError, SvcdnsError
+
+
+def test_what_is_odd_is_told_of_the_last_reading_alone(tmp_path: Path) -> None:
+    path = tmp_path / "Corefile"
+    path.write_text(". {\n    forward . {$NOT_SET}\n}\n")
+    written = CorefileInput(str(path), ["forward"], {})
+    for _ in range(2):
+        written.read()
+        assert written.warnings == [f"{path}:2: the environment has no 'NOT_SET': it is left empty"]
+    path.unlink()
+    with pytest.raises(SvcdnsError):
+        written.read()
+    assert written.warnings == []
 
 
 def test_files_are_read_relative_to_their_importer_in_lexical_order(tmp_path: Path) -> None:
