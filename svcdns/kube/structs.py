@@ -184,7 +184,7 @@ SHAPES = {
 
 
 def key_of(meta: Meta) -> Key:
-    """Return namespace and name; there are few namespaces, so each is kept once."""
+    """Return namespace and name. There are few namespaces; whoever reads them here has each but once."""
     return (intern(meta.namespace), meta.name)
 
 

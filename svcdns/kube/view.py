@@ -60,7 +60,7 @@ class View:
     def __init__(self, cluster: Cluster, options: Options, local: Callable[[], Sequence[bytes]]) -> None:
         self._cluster = cluster
         self._options = options
-        self._apexes = {zone: zone for zone in options.zones}
+        self._apexes = {zone: zone for zone in options.zones}  # finds the object that equals a name
         self._endings = tuple(options.zones)
         self._directory = Directory(cluster, options, local)
         self._revision = -1

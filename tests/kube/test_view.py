@@ -729,11 +729,15 @@ def test_an_answer_is_made_once() -> None:
         assert view.find(name_of(question), Rtype.A) is view.find(name_of(question), Rtype.A)
 
 
-def test_what_renews_a_denial_has_no_copy_of_the_zones_name() -> None:
+def test_denials_have_no_copies_of_their_zone_and_namespace(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("svcdns.kube.view.ABSENT_OCTETS", 1)  # what is counted are those who renew, and leases
     view = make_view()
-    held = sys.getrefcount(ZONES[0])
-    denials = [view.find(name_of(f"no-{number}.default.svc"), Rtype.A) for number in range(100)]
-    assert sys.getrefcount(ZONES[0]) >= held + len(denials)
+    zone, namespace = ZONES[0], sys.intern("prod")
+    held = sys.getrefcount(zone), sys.getrefcount(namespace)
+    denials = [view.find(name_of(f"no-{number}.prod.svc"), Rtype.A) for number in range(100)]
+    assert 100 <= sys.getrefcount(zone) - held[0] < 110
+    assert sys.getrefcount(namespace) - held[1] >= 100
+    assert len(denials) == 100
 
 
 def test_a_change_touches_the_answers_of_its_service_alone() -> None:
