@@ -170,7 +170,7 @@ def _read_service_account(config: ApiConfig) -> Access:
         secret = Path(token).read_text(encoding="utf-8").strip()
         Path(authority).stat()
     except OSError as error:
-        raise ValueError(f"{_ALONE} ({error})") from error
+        raise ValueError(f"{_ALONE} ({_tell(error)})") from error
     if not secret:
         raise ValueError(f"{token}: found nothing, expected a token")
     return Access(
@@ -199,7 +199,7 @@ def _naming(*files: str) -> Iterator[None]:
 
 
 def _tell(error: OSError) -> str:
-    """Tell of an error as `_naming` does, without its number."""
+    """Tell of an error which file it is about, and no number; one that `_naming` raised says the file already."""
     return f"{error.filename}: {error.strerror}" if error.filename else str(error)
 
 

@@ -1,5 +1,7 @@
+import asyncio
 import gc
 import json
+import re
 import socket
 import ssl
 import subprocess
@@ -423,6 +425,14 @@ async def test_a_kubeconfig_that_becomes_unusable_is_an_error_of_the_cluster(tmp
     rewrite(path, contexts=[])
     with pytest.raises(ClusterError, match="credentials: "):
         await account.log_in()
+
+
+def test_a_kubeconfig_that_is_gone_is_an_error_of_the_cluster(tmp_path: Path) -> None:
+    path = write_kubeconfig(tmp_path / "config", "https://127.0.0.1:1", token="t")
+    account = Account(ApiConfig(KINDS, kubeconfig=path), lambda: 1.0)
+    Path(path).unlink()
+    with pytest.raises(ClusterError, match=f"^credentials: {re.escape(path)}: No such file or directory$"):
+        asyncio.run(account.log_in())
 
 
 # Connections
