@@ -2,7 +2,7 @@
 
     python -m bench [--quick] [--parts [PART...]] [--soak MINUTES] [--into FOLDER]
 
-All of it takes three quarters of an hour, and the soak, which is run when asked for, its minutes. The quick part takes
+All of it takes fifty minutes, and the soak, which is run when asked for, its minutes. The quick part takes
 two minutes or so; its results are printed and not written. What is not run keeps its last results, with their date.
 """
 
