@@ -183,20 +183,24 @@ def test_a_missing_corefile_is_named() -> None:
     assert run("-conf", "/no/such/Corefile").stderr == told
 
 
-def test_an_unknown_directive_names_file_line_and_the_nearest_word(tmp_path: Path) -> None:
-    path = tmp_path / "Corefile"
-    path.write_text(". {\n    erors\n}\n")
+def start_in_vain(path: Path, corefile: str) -> subprocess.CompletedProcess[str]:
+    """Write a Corefile that ends the start, and return what was said."""
+    path.write_text(corefile)
     done = run("-conf", str(path))
     assert done.returncode == 1
+    return done
+
+
+def test_an_unknown_directive_names_file_line_and_the_nearest_word(tmp_path: Path) -> None:
+    path = tmp_path / "Corefile"
+    done = start_in_vain(path, ". {\n    erors\n}\n")
     assert f"{path}:2" in done.stderr
     assert "'errors'" in done.stderr
 
 
 def test_a_start_that_fails_tells_which_variable_was_empty(tmp_path: Path) -> None:
     path = tmp_path / "Corefile"
-    path.write_text(". {\n    forward . {$NOT_SET_ANYWHERE}\n}\n")
-    done = run("-conf", str(path))
-    assert done.returncode == 1
+    done = start_in_vain(path, ". {\n    forward . {$NOT_SET_ANYWHERE}\n}\n")
     assert f"{path}:2: the environment has no 'NOT_SET_ANYWHERE': it is left empty" in done.stdout
 
 
