@@ -51,8 +51,8 @@ programs: $(VENV)/dev.stamp
 # PYTHONSAFEPATH keeps the sources here from coming first.
 compiled: $(VENV)/compiled.stamp
 
-# Measures svcdns beside its peers, for fifty minutes, and writes bench/RESULTS.md; with SOAK=30 also half an
-# hour of mixed load. The quick one takes two minutes, and only prints.
+# Measures svcdns beside its peers, for fifty minutes, and writes bench/RESULTS.md; with SOAK=30 also half an hour of
+# mixed load. The quick one takes two minutes, and only prints.
 bench: programs compiled $(VENV)/bench.stamp
 	$(BIN)/python -m bench $(if $(SOAK),--soak $(SOAK))
 
