@@ -10,7 +10,7 @@ Source: RFC 1035 section 4.1, RFC 2181 sections 5.4.1 and 9, RFC 2308, RFC 5452 
 
 import struct
 from enum import Enum
-from typing import NamedTuple, final
+from typing import final
 
 from svcdns.dns import edns
 from svcdns.dns.message import Query, Rcode, Response
@@ -74,7 +74,8 @@ class Likeness(Enum):
     FOREIGN = "it belongs to something else"
 
 
-class Answer(NamedTuple):
+@final
+class Answer:
     """What an upstream said.
 
     Attributes:
@@ -82,8 +83,11 @@ class Answer(NamedTuple):
         edns: Whether it came with an OPT record.
     """
 
-    response: Response
-    edns: bool
+    __slots__ = ("edns", "response")
+
+    def __init__(self, response: Response, *, edns: bool) -> None:
+        self.response = response
+        self.edns = edns
 
 
 def encode_query(query: Query, bits: int, *, mixed: bool, opt: bool = True) -> Asked:
@@ -136,11 +140,16 @@ def compare(asked: Asked, octets: bytes) -> Likeness:
     return Likeness.FOLDED if same_type and octets[HEADER_SIZE:name_end].lower() == asked.name else Likeness.CLOSE
 
 
-def decode_response(asked: Asked, octets: bytes) -> Answer:
+def decode_response(asked: Asked, octets: bytes, plugin: str = "") -> Answer:
     """Read the answer to *asked*: a message that `compare` found to be one, letter case aside.
 
     TTLs of 2**31 and above are 0, and record sets have the least of their records' (RFC 2181 sections 5.2 and 8). Names
     in the data of types that RFC 3597 section 4 lists are whole and lower case.
+
+    Args:
+        asked: What was asked.
+        octets: The message.
+        plugin: The plugin that asked, which the answer names.
 
     Raises:
         WireError: The message is not what its counts say, octets are left over, a name or data are malformed, or the
@@ -168,7 +177,7 @@ def decode_response(asked: Asked, octets: bytes) -> Answer:
         raise WireError("the message ends within a record") from None
     ad = octets[3] & _AD != 0
     rcode = octets[3] & _RCODE | (upper or 0)
-    return Answer(Response(rcode, tuple(answer), tuple(kept), ad=ad), upper is not None)
+    return Answer(Response(rcode, tuple(answer), tuple(kept), ad=ad, plugin=plugin), edns=upper is not None)
 
 
 def _follow(asked: Asked, found: Section) -> tuple[list[RRset], Name, bool]:

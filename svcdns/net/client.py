@@ -55,6 +55,7 @@ class Exchange:
         patience: Seconds until the asker is told of silence at the latest.
         stream_after: Seconds until TCP is asked where UDP brings nothing; 0 leaves UDP out.
         lifetime: Seconds until the question is given up.
+        plugin: The plugin that asks, which the answer names.
 
     Attributes:
         upstream: As given.
@@ -65,8 +66,8 @@ class Exchange:
 
     __slots__ = (
         "_asked", "_asker", "_bare", "_deadline", "_failure", "_first", "_folded", "_last", "_lifetime", "_missed",
-        "_next", "_patience", "_port", "_query", "_rejected", "_repeat_at", "_sent", "_stream_after", "_stream_at",
-        "_streamed", "_suspicious", "_timer", "_tries", "begun", "health", "over", "upstream",
+        "_next", "_patience", "_plugin", "_port", "_query", "_rejected", "_repeat_at", "_sent", "_stream_after",
+        "_stream_at", "_streamed", "_suspicious", "_timer", "_tries", "begun", "health", "over", "upstream",
     )  # fmt: skip
 
     def __init__(
@@ -78,13 +79,14 @@ class Exchange:
         patience: float,
         stream_after: float,
         lifetime: float,
+        plugin: str = "",
     ) -> None:
         self.upstream = upstream
         self.health = upstream.datagrams if stream_after > 0 else upstream.streams
         self.begun = now = upstream.poller.clock()
         self.over = False
         self._asker = asker
-        self._query = query
+        self._query, self._plugin = query, plugin
         self._lifetime = lifetime
         self._deadline = now + lifetime
         self._patience = now + patience
@@ -151,7 +153,7 @@ class Exchange:
             self._fail("its answer is truncated even over TCP")
             return
         try:
-            self._take(asked, decode_response(asked, octets))
+            self._take(asked, decode_response(asked, octets, self._plugin))
         except WireError as error:
             self._fail(str(error))
 
@@ -236,7 +238,7 @@ class Exchange:
             self._need_stream()
             return
         try:
-            answer = decode_response(asked, octets)
+            answer = decode_response(asked, octets, self._plugin)
         except WireError:
             self._reject(close=True)
             return

@@ -143,8 +143,7 @@ class Question:
             self._refusal = _mark(upstream, response)
             self._go_on()
         else:
-            rcode, answer, authority, additional, aa, ad, *_ = response
-            self._finish(Response(rcode, answer, authority, additional, aa, ad, plugin=PLUGIN), keep=True)
+            self._finish(response, keep=True)
 
     def fail(self, exchange: Exchange, error: UpstreamError) -> None:
         """Ask the next upstream."""
@@ -211,6 +210,7 @@ class Question:
                 patience=self._terms.patience,
                 stream_after=0.0 if self._stream else max(LEAST, STREAM_SHARE * left),
                 lifetime=self._terms.budget + LATE,
+                plugin=PLUGIN,
             )
             self._exchanges.append(exchange)
             exchange.start()
@@ -253,6 +253,6 @@ class Question:
 def _mark(upstream: Upstream, response: Response) -> Response:
     """Say in a refusal who refused."""
     if response.rcode not in REFUSALS:
-        return response._replace(plugin=PLUGIN)
+        return response
     text = f"{upstream.label} answered {rcode_to_text(response.rcode)}"
     return Response(response.rcode, ede=ExtendedError(Ede.NO_REACHABLE_AUTHORITY, text), plugin=PLUGIN)
