@@ -17,7 +17,8 @@ from typing import Any, Literal
 
 from svcdns.net.packets import BATCH, LARGEST_QUERY, Sender, control_size
 
-_WITHOUT_WAITING = int(socket.MSG_DONTWAIT)  # an enumeration's member costs more to hand over
+_WITHOUT_WAITING = int(socket.MSG_DONTWAIT)  # an enumeration's member costs more to hand over, as do these
+_IPV4, _IPV6 = int(socket.AF_INET), int(socket.AF_INET6)
 _LARGEST_ANSWER = 65535
 _APART = 192  # buffers a power of two apart would compete for the same few lines of the processor's cache
 _ALIGNED = 64
@@ -90,18 +91,17 @@ class Mmsg:
         return sender
 
     def _read_sender(self, place: int) -> Sender:
-        client, told = self._clients[place], self._controls[place]
         control = []
         if self._answers.control_sizes[place]:
-            size, level, kind = _CONTROL.unpack_from(told)
-            control.append((level, kind, told[_CONTROL.size : size]))
+            told, at = self._controls.octets, self._controls.places[place]
+            size, level, kind = _CONTROL.unpack_from(told, at)
+            control.append((level, kind, told[at + _CONTROL.size : at + size]))
+        client, at = self._clients.octets, self._clients.places[place]
         if self._ipv4:
-            port, address = _IPV4_CLIENT.unpack(client)
-            return Sender((socket.inet_ntop(socket.AF_INET, address), port), control)
-        port, flow, address, interface = _IPV6_CLIENT.unpack(client)
-        return Sender(
-            (socket.inet_ntop(socket.AF_INET6, address), port, flow, int.from_bytes(interface, sys.byteorder)), control
-        )
+            port, address = _IPV4_CLIENT.unpack_from(client, at)
+            return Sender((socket.inet_ntop(_IPV4, address), port), control)
+        port, flow, address, interface = _IPV6_CLIENT.unpack_from(client, at)
+        return Sender((socket.inet_ntop(_IPV6, address), port, flow, int.from_bytes(interface, sys.byteorder)), control)
 
     def send(self, first: int, answers: Sequence[bytes]) -> int:
         """See `packets.Packets`."""
@@ -173,11 +173,6 @@ class _Buffers:
         address = ctypes.addressof(ctypes.c_char.from_buffer(self.octets))
         self.places = range(0, BATCH * stride, stride)
         self.addresses = range(address, address + BATCH * stride, stride)
-
-    def __getitem__(self, place: int) -> bytes:
-        """Return a copy of one."""
-        at = self.places[place]
-        return self.octets[at : at + self.size]
 
     def view(self, code: _Code, offset: int) -> memoryview:
         """View the number at an offset in each."""
