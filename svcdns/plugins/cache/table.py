@@ -1,5 +1,6 @@
 """Where entries are kept: bounded, and hard to flush."""
 
+from collections import OrderedDict
 from operator import attrgetter
 
 from cachetools import LRUCache
@@ -29,7 +30,8 @@ class Table(Referable):
 
     def __init__(self, capacity: int) -> None:
         self._room = capacity * AVERAGE_SIZE
-        self._new: LRUCache[Key, Entry] = LRUCache(self._room, attrgetter("size"))
+        self._new: OrderedDict[Key, Entry] = OrderedDict()
+        self._new_size = 0
         self._proven: LRUCache[Key, Entry] = LRUCache(self._room, attrgetter("size"))
 
     def __len__(self) -> int:
@@ -37,33 +39,45 @@ class Table(Referable):
 
     def get(self, key: Key) -> Entry | None:
         """Return the entry under *key*, which from now on is one that was asked for again."""
-        if key in self._proven:
-            return self._proven[key]
-        if key in self._new:
-            entry = self._proven[key] = self._new.pop(key)
-            return entry
-        return None
+        entry = self._take_new(key)
+        if entry is None:
+            return self._proven.get(key)
+        self._proven[key] = entry
+        return entry
 
     def put(self, key: Key, entry: Entry) -> int:
         """Keep *entry*, unless it alone is larger than the room for new ones; return how many had to give way."""
         before = self._proven.pop(key, None)
-        self._new.pop(key, None)
-        if entry.size > self._room // NEW_PART:
+        self._take_new(key)
+        room_of_new = self._room // NEW_PART
+        if entry.size > room_of_new:
             return 0
         evicted = 0
-        while self._new.currsize + self._proven.currsize + entry.size > self._room:
-            short = self._new.currsize < self._room // NEW_PART
-            (self._proven if short else self._new).popitem()
+        while self._new_size + self._proven.currsize + entry.size > self._room:
+            if self._new_size < room_of_new:
+                self._proven.popitem()
+            else:
+                self._take_new(next(iter(self._new)))
             evicted += 1
-        if before is not None:
+        if before is None:
+            self._new[key] = entry
+            self._new_size += entry.size
+        else:
             entry.succeed(before)
-        (self._new if before is None else self._proven)[key] = entry
+            self._proven[key] = entry
         return evicted
 
     def drop(self, key: Key) -> None:
         """Forget the entry under *key*, if there is one."""
         self._proven.pop(key, None)
-        self._new.pop(key, None)
+        self._take_new(key)
+
+    def _take_new(self, key: Key) -> Entry | None:
+        """Take the entry under *key* out of the new ones, if it is there."""
+        entry = self._new.pop(key, None)
+        if entry is not None:
+            self._new_size -= entry.size
+        return entry
 
 
 class Store(Resource):
