@@ -131,15 +131,17 @@ def classify(query: Query, response: Response) -> Kind | None:
 
 def make_entry(kind: Kind, response: Response, side: Side, now: float) -> Entry | None:
     """Make an entry of an answer or a denial; None where its time is 0."""
-
-    def limit(rrset: RRset) -> RRset:
-        return rrset.with_ttl(max(min(rrset.ttl, side.longest), side.shortest))
-
     authority = response.authority
     if kind is Kind.DENIAL:
         authority = tuple([as_denial(rrset) if _is_soa(rrset) else rrset for rrset in authority])
-    bare = Response(response.rcode, response.answer, authority, response.additional, ad=response.ad, plugin=PLUGIN)
-    kept = _map(bare, limit)
+    kept = Response(
+        response.rcode,
+        _limit(response.answer, side),
+        _limit(authority, side),
+        _limit(response.additional, side),
+        ad=response.ad,
+        plugin=PLUGIN,
+    )
     lifetime = min([rrset.ttl for rrset in _rrsets(kept)])
     return Entry(kind, kept, lifetime, now) if lifetime > 0 else None
 
@@ -155,6 +157,11 @@ def _is_soa(rrset: RRset) -> bool:
 
 def _rrsets(response: Response) -> tuple[RRset, ...]:
     return response.answer + response.authority + response.additional
+
+
+def _limit(rrsets: tuple[RRset, ...], side: Side) -> tuple[RRset, ...]:
+    """Keep the TTLs of *rrsets* to what *side* allows."""
+    return tuple([rrset.with_ttl(max(min(rrset.ttl, side.longest), side.shortest)) for rrset in rrsets])
 
 
 def _map(response: Response, change: Callable[[RRset], RRset]) -> Response:

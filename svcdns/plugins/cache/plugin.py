@@ -141,8 +141,16 @@ class Cache(Plugin):
         table, other = (store.success, store.denial) if successful else (store.denial, store.success)
         other.drop(key)
         self._counters_of(query).evictions(kind).value += table.put(key, entry)
-        rcode, answer, authority, additional, *_ = entry.response
-        return Response(rcode, answer, authority, additional, ad=response.ad, ede=response.ede, plugin=response.plugin)
+        kept = entry.response
+        return Response(
+            kept.rcode,
+            kept.answer,
+            kept.authority,
+            kept.additional,
+            ad=response.ad,
+            ede=response.ede,
+            plugin=response.plugin,
+        )
 
     async def _answer_stale(self, entry: Entry, stale: Stale, query: Query, rest: Handler) -> Response:
         """Answer with what has expired, unless the rest of the chain does better in time (RFC 8767 section 5)."""
