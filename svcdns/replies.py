@@ -77,8 +77,10 @@ class Reply:
     def __init__(self, query: bytes, octets: bytes, repeat: Repeat, write: Write, behind: int) -> None:
         self.query = query
         self.octets = octets
-        self.lease, self._renew, again, self.notes = repeat
-        self.orders = None if again is None else Orders(octets, again, write)
+        self.lease = repeat.lease
+        self.notes = repeat.notes
+        self.orders = None if repeat.again is None else Orders(octets, repeat.again, write)
+        self._renew = repeat.renew
         self.repeats = 0
         self.weight = _REPLY_OCTETS + behind + 2 * len(octets) * (1 if self.orders is None else 1 + _ORDERS)
 

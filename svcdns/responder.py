@@ -104,7 +104,7 @@ class Routes:
             return REFUSED
         if query.depth > MAX_DEPTH:
             return Response(Rcode.SERVFAIL, ede=ExtendedError(Ede.OTHER, "the chain of CNAMEs is too long"))
-        return await route.handler(query._replace(zone=route.zone))
+        return await route.handler(query.replace(zone=route.zone))
 
 
 class Surroundings(NamedTuple):
@@ -315,17 +315,17 @@ class Responder:
         return Query(
             envelope.name,
             envelope.rtype,
-            flags & wire.RD != 0,
-            opt is not None and opt.do,
-            flags & wire.CD != 0,
-            flags & wire.AD != 0,
-            opt is not None,
-            wire.MAX_MESSAGE if self._tcp else _payload(envelope),
-            len(octets),
-            envelope.id,
-            client(),
-            self._listener,
-            zone,
+            rd=flags & wire.RD != 0,
+            do=opt is not None and opt.do,
+            cd=flags & wire.CD != 0,
+            ad=flags & wire.AD != 0,
+            edns=opt is not None,
+            payload=wire.MAX_MESSAGE if self._tcp else _payload(envelope),
+            size=len(octets),
+            id=envelope.id,
+            client=client(),
+            listener=self._listener,
+            zone=zone,
         )
 
 

@@ -87,7 +87,7 @@ async def test_a_plugin_is_told_all_there_is_to_know_of_a_query() -> None:
         zone=from_text("cluster.local"),
         depth=0,
     )
-    assert chain.seen == [over_udp, over_udp._replace(payload=65535, listener=TCP)]
+    assert chain.seen == [over_udp, over_udp.replace(payload=65535, listener=TCP)]
 
 
 @pytest.mark.parametrize(
@@ -292,9 +292,9 @@ async def test_a_plugins_own_question_goes_to_the_block_that_a_clients_would() -
     made = Routes(routes(cluster_local=chain))
     asked = Query(from_text("web.cluster.local"), 1, depth=MAX_DEPTH)
     assert await made.resolve(asked) == DATA
-    assert chain.seen == [asked._replace(zone=from_text("cluster.local"))]
-    assert await made.resolve(asked._replace(name=from_text("example.com"))) == REFUSED
-    too_deep = await made.resolve(asked._replace(depth=MAX_DEPTH + 1))
+    assert chain.seen == [asked.replace(zone=from_text("cluster.local"))]
+    assert await made.resolve(asked.replace(name=from_text("example.com"))) == REFUSED
+    too_deep = await made.resolve(asked.replace(depth=MAX_DEPTH + 1))
     assert too_deep.rcode == Rcode.SERVFAIL
     assert too_deep.ede is not None
 

@@ -14,7 +14,7 @@ def test_queries_that_no_block_takes_are_dropped() -> None:
     metrics = Metrics()
     traffic = Traffic(metrics)
     for rtype in (1, 1, 4711):
-        traffic.count_dropped(QUERY._replace(rtype=rtype), Response(Rcode.REFUSED))
+        traffic.count_dropped(QUERY.replace(rtype=rtype), Response(Rcode.REFUSED))
     text = metrics.expose()
     place = 'server="dns://:53"'
     assert series(text, "coredns_dns_requests_total") == [

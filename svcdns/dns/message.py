@@ -9,7 +9,7 @@ Source: RFC 1035 section 4.1, RFC 6891, RFC 8914.
 from collections.abc import Callable
 from enum import IntEnum
 from math import inf
-from typing import NamedTuple
+from typing import Any, ClassVar, NamedTuple, Self, final
 
 from svcdns.dns.name import ROOT, Name
 from svcdns.dns.records import OWNER_POINTER, RRset
@@ -58,6 +58,39 @@ class Ede(IntEnum):
     NETWORK_ERROR = 23
 
 
+class Value:
+    """What is immutable, and equal to what says the same.
+
+    A named tuple is all that, too, but what is compiled makes one of these in a quarter of the time, and there are
+    several for each query.
+
+    Attributes:
+        fields: What its constructor takes, in that order; each is an attribute.
+    """
+
+    __slots__ = ()
+    fields: ClassVar[tuple[str, ...]] = ()
+
+    def replace(self, **changes: Any) -> Self:
+        """Return the same with other values of some fields."""
+        return type(self)(**{field: getattr(self, field) for field in self.fields} | changes)
+
+    def _values(self) -> tuple[object, ...]:
+        return tuple([getattr(self, field) for field in self.fields])
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Value) or type(self) is not type(other):
+            return NotImplemented
+        return self._values() == other._values()
+
+    def __hash__(self) -> int:
+        return hash(self._values())
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{field}={getattr(self, field)!r}" for field in self.fields)
+        return f"{type(self).__name__}({shown})"
+
+
 class ExtendedError(NamedTuple):
     """Why an answer is not what was hoped for; sent to clients that speak EDNS (RFC 8914)."""
 
@@ -86,7 +119,13 @@ class Listener(NamedTuple):
 NOWHERE = Listener("", "udp", 1, "127.0.0.1", 0)
 
 
-class Query(NamedTuple):
+_QUERY = (
+    "name", "rtype", "rd", "do", "cd", "ad", "edns", "payload", "size", "id", "client", "listener", "zone", "depth",
+)  # fmt: skip
+
+
+@final
+class Query(Value):
     """A question, with what a plugin may know of how it was asked.
 
     Attributes:
@@ -106,20 +145,41 @@ class Query(NamedTuple):
         depth: How many CNAMEs led here; 0 for a client's own question.
     """
 
-    name: Name
-    rtype: int
-    rd: bool = True
-    do: bool = False
-    cd: bool = False
-    ad: bool = False
-    edns: bool = False
-    payload: int = 512
-    size: int = 0
-    id: int = 0
-    client: tuple[str, int] = ("127.0.0.1", 0)
-    listener: Listener = NOWHERE
-    zone: Name = ROOT
-    depth: int = 0
+    __slots__ = _QUERY
+    fields = _QUERY
+
+    def __init__(
+        self,
+        name: Name,
+        rtype: int,
+        *,
+        rd: bool = True,
+        do: bool = False,
+        cd: bool = False,
+        ad: bool = False,
+        edns: bool = False,
+        payload: int = 512,
+        size: int = 0,
+        id: int = 0,  # noqa: A002 - as RFC 1035 calls it
+        client: tuple[str, int] = ("127.0.0.1", 0),
+        listener: Listener = NOWHERE,
+        zone: Name = ROOT,
+        depth: int = 0,
+    ) -> None:
+        self.name = name
+        self.rtype = rtype
+        self.rd = rd
+        self.do = do
+        self.cd = cd
+        self.ad = ad
+        self.edns = edns
+        self.payload = payload
+        self.size = size
+        self.id = id
+        self.client = client
+        self.listener = listener
+        self.zone = zone
+        self.depth = depth
 
 
 class Lease:
@@ -145,7 +205,11 @@ Note = Callable[[int, float], None]
 """Is told how often an answer was given again, and in how many seconds altogether."""
 
 
-class Repeat(NamedTuple):
+_REPEAT = ("lease", "renew", "again", "notes")
+
+
+@final
+class Repeat(Value):
     """How an answer may be given again to the same question, whoever asks it, without the chain being asked.
 
     Attributes:
@@ -156,17 +220,31 @@ class Repeat(NamedTuple):
         notes: Are told of each time, sooner or later.
     """
 
-    lease: Lease
-    renew: "Callable[[], Response | None] | None" = None
-    again: "Callable[[], Response] | None" = None
-    notes: tuple[Note, ...] = ()
+    __slots__ = _REPEAT
+    fields = _REPEAT
+
+    def __init__(
+        self,
+        lease: Lease,
+        renew: "Callable[[], Response | None] | None" = None,
+        again: "Callable[[], Response] | None" = None,
+        notes: tuple[Note, ...] = (),
+    ) -> None:
+        self.lease = lease
+        self.renew = renew
+        self.again = again
+        self.notes = notes
 
     def noted(self, notes: tuple[Note, ...]) -> "Repeat":
         """Return the same with others who are told. Answers that nobody else counts share the tuple, and are many."""
         return Repeat(self.lease, self.renew, self.again, self.notes + notes)
 
 
-class Response(NamedTuple):
+_RESPONSE = ("rcode", "answer", "authority", "additional", "aa", "ad", "ede", "plugin", "error", "repeat")
+
+
+@final
+class Response(Value):
     """An answer to a query.
 
     Attributes:
@@ -183,20 +261,58 @@ class Response(NamedTuple):
             takes `Repeat.renew` away, and all of this where the change depends on who asks or may itself change.
     """
 
-    rcode: int = Rcode.NOERROR
-    answer: tuple[RRset, ...] = ()
-    authority: tuple[RRset, ...] = ()
-    additional: tuple[RRset, ...] = ()
-    aa: bool = False
-    ad: bool = False
-    ede: ExtendedError | None = None
-    plugin: str = ""
-    error: Exception | None = None
-    repeat: Repeat | None = None
+    __slots__ = _RESPONSE
+    fields = _RESPONSE
+
+    def __init__(
+        self,
+        rcode: int = Rcode.NOERROR,
+        answer: tuple[RRset, ...] = (),
+        authority: tuple[RRset, ...] = (),
+        additional: tuple[RRset, ...] = (),
+        *,
+        aa: bool = False,
+        ad: bool = False,
+        ede: ExtendedError | None = None,
+        plugin: str = "",
+        error: Exception | None = None,
+        repeat: Repeat | None = None,
+    ) -> None:
+        self.rcode = rcode
+        self.answer = answer
+        self.authority = authority
+        self.additional = additional
+        self.aa = aa
+        self.ad = ad
+        self.ede = ede
+        self.plugin = plugin
+        self.error = error
+        self.repeat = repeat
 
     def repeatable(self, repeat: Repeat | None) -> "Response":
         """Return the answer with another say on how it may be given again."""
-        return Response(*self[:-1], repeat)  # a third of the time of _replace
+        return self.with_records(self.answer, self.authority, self.additional, repeat)
+
+    def with_records(
+        self,
+        answer: tuple[RRset, ...],
+        authority: tuple[RRset, ...],
+        additional: tuple[RRset, ...],
+        repeat: Repeat | None,
+    ) -> "Response":
+        """Return the answer with other records, in a fraction of the time of `replace`."""
+        return Response(
+            self.rcode,
+            answer,
+            authority,
+            additional,
+            aa=self.aa,
+            ad=self.ad,
+            ede=self.ede,
+            plugin=self.plugin,
+            error=self.error,
+            repeat=repeat,
+        )
 
 
 def uncompressed_size(query: Query, response: Response) -> int:

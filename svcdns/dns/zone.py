@@ -113,7 +113,7 @@ class Zone:
     def nxdomain(self) -> Response:
         """The answer for a name that does not exist, nor any below it."""
         if self._nxdomain is None:
-            self._nxdomain = self.nodata._replace(rcode=Rcode.NXDOMAIN)
+            self._nxdomain = self.nodata.replace(rcode=Rcode.NXDOMAIN)
         return self._nxdomain
 
     def answer(self, node: Node | None, rtype: int) -> Response:

@@ -193,13 +193,13 @@ class View:
                     return Chase(tuple(links), target)
                 break
             if node is UNREAD:
-                return self._failure(zone, self._directory.unread)._replace(answer=tuple(links))
+                return self._failure(zone, self._directory.unread).replace(answer=tuple(links))
             further = None if node is None else node.get(Rtype.CNAME)
             if further is None:
                 last = zone.answer(node, rtype)
-                return last._replace(answer=(*links, *last.answer))
+                return last.replace(answer=(*links, *last.answer))
             alias = further.rrset
-        return zone.nodata._replace(answer=tuple(links), authority=())
+        return zone.nodata.replace(answer=tuple(links), authority=())
 
     def _fail(self, name: Name, zone: Zone, kinds: frozenset[Kind]) -> Response | None:
         """Answer what cannot be told without *kinds*; what an address is called, others may know."""
@@ -210,7 +210,7 @@ class View:
     def _failure(self, zone: Zone, kinds: frozenset[Kind]) -> Response:
         missing = " and ".join(sorted(kind.value for kind in kinds))
         ede = ExtendedError(Ede.NOT_READY, f"{missing} not listed yet")
-        return zone.nodata._replace(rcode=Rcode.SERVFAIL, ede=ede, repeat=None)
+        return zone.nodata.replace(rcode=Rcode.SERVFAIL, ede=ede, repeat=None)
 
     def _apex(self, name: Name) -> Name | None:
         """Return the longest zone that holds *name*, the same object each time: it is kept with each denial."""

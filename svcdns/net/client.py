@@ -274,7 +274,7 @@ class Exchange:
         if self._bare and not answer.edns and response.rcode != Rcode.FORMERR:
             self.upstream.note_no_edns()
         if response.ad and not self.upstream.trusted:
-            response = response._replace(ad=False)
+            response = response.replace(ad=False)
         self.close()
         self._asker.hear(self, response)
 

@@ -92,16 +92,13 @@ class LoadBalance(Plugin):
             await self._weights.follow()
 
     def _reorder(self, response: Response) -> Response:
-        rcode, answer, authority, additional, aa, ad, ede, plugin, error, repeat = response
-        answer = self._order_all(answer)
-        if additional:
-            additional = self._order_all(additional)
+        repeat = response.repeat
         if repeat is not None and self._weights is None:
             repeat = Repeat(repeat.lease, None, partial(self._reorder, response.repeatable(None)), repeat.notes)
         else:
             repeat = None  # with weights that are read again, orders that were made before would be wrong ones
-        # Half the time of _replace.
-        return Response(rcode, answer, authority, additional, aa, ad, ede, plugin, error, repeat)
+        additional = self._order_all(response.additional) if response.additional else ()
+        return response.with_records(self._order_all(response.answer), response.authority, additional, repeat)
 
     def _order_all(self, rrsets: tuple[RRset, ...]) -> tuple[RRset, ...]:
         return (self._order(rrsets[0]),) if len(rrsets) == 1 else tuple(map(self._order, rrsets))

@@ -33,7 +33,7 @@ def data(*answer: RRset, additional: tuple[RRset, ...] = ()) -> Response:
 
 
 NODATA = Response(authority=(DENIAL,), aa=True, plugin="file", repeat=Repeat(LEASE))
-NXDOMAIN = NODATA._replace(rcode=Rcode.NXDOMAIN)
+NXDOMAIN = NODATA.replace(rcode=Rcode.NXDOMAIN)
 
 
 @pytest.mark.parametrize(

@@ -998,7 +998,7 @@ def test_a_view_that_lived_through_all_changes_answers_as_a_fresh_one(
 
 def _told(found: Response | Chase | None) -> Response | Chase | None:
     """Return an answer without what says how long it holds good."""
-    return found._replace(repeat=None) if isinstance(found, Response) else found
+    return found.replace(repeat=None) if isinstance(found, Response) else found
 
 
 def _again(response: Response) -> Response | None:

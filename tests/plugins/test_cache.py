@@ -160,7 +160,7 @@ async def test_each_record_keeps_its_own_ttl() -> None:
     alias = RRset(ALIAS, Rtype.CNAME, 100, [NAME])
     extra = addresses(5000, 9, owner=from_text("ns.example.org."))
     server = Server("cache", Response(answer=(alias, addresses(50)), additional=(extra,)))
-    query = QUERY._replace(name=ALIAS)
+    query = QUERY.replace(name=ALIAS)
     assert ttls(await server.ask(query)) == [100, 50, 3600]
     assert ttls(await server.after(49, query)) == [51, 1, 3551]
     assert server.asked == 1
@@ -209,7 +209,7 @@ async def test_keepttl_keeps_ttls_but_no_longer() -> None:
 async def test_another_question_has_another_answer(change: dict[str, Any]) -> None:
     server = Server("cache", positive(300), positive(300, 2))
     await server.ask(QUERY)
-    await server.ask(QUERY._replace(**change))
+    await server.ask(QUERY.replace(**change))
     assert server.asked == 2
     assert (await server.ask(QUERY)).answer == (addresses(300),)
 
@@ -217,12 +217,12 @@ async def test_another_question_has_another_answer(change: dict[str, Any]) -> No
 async def test_who_asks_makes_no_other_question() -> None:
     server = Server("cache", positive(300))
     await server.ask(QUERY)
-    await server.ask(QUERY._replace(id=5, client=("10.0.0.5", 5), edns=True, payload=1232, ad=True, rd=False))
+    await server.ask(QUERY.replace(id=5, client=("10.0.0.5", 5), edns=True, payload=1232, ad=True, rd=False))
     assert server.asked == 1
 
 
 async def test_ad_is_kept_and_aa_is_not() -> None:
-    server = Server("cache", positive(300)._replace(ad=True, aa=True))
+    server = Server("cache", positive(300).replace(ad=True, aa=True))
     for _ in range(2):
         response = await server.ask(QUERY)
         assert (response.ad, response.aa) == (True, False)
@@ -257,8 +257,8 @@ async def test_a_denial_is_kept_as_long_as_its_soa_allows(
 async def test_the_ttl_of_an_soa_that_was_asked_for_is_its_own() -> None:
     record = denial(300, 60).authority
     server = Server("cache", Response(answer=record))
-    await server.ask(QUERY._replace(rtype=Rtype.SOA))
-    assert ttls(await server.ask(QUERY._replace(rtype=Rtype.SOA))) == [300]
+    await server.ask(QUERY.replace(rtype=Rtype.SOA))
+    assert ttls(await server.ask(QUERY.replace(rtype=Rtype.SOA))) == [300]
 
 
 @pytest.mark.parametrize(
@@ -284,7 +284,7 @@ async def test_what_nobody_may_keep_is_not_kept(response: Response) -> None:
 
 async def test_a_chain_to_a_name_that_does_not_exist_is_a_denial() -> None:
     alias = RRset(NAME, Rtype.CNAME, 40, [ALIAS])
-    server = Server("cache", denial(300, 60)._replace(answer=(alias,)))
+    server = Server("cache", denial(300, 60).replace(answer=(alias,)))
     await server.ask(QUERY)
     response = await server.after(39)
     assert (response.rcode, ttls(response), server.asked) == (Rcode.NXDOMAIN, [1, 21], 1)
@@ -294,7 +294,7 @@ async def test_a_chain_to_a_name_that_does_not_exist_is_a_denial() -> None:
 async def test_a_cname_that_was_asked_for_is_an_answer() -> None:
     server = Server("cache", Response(answer=(RRset(NAME, Rtype.CNAME, 300, [ALIAS]),)))
     for _ in range(2):
-        await server.ask(QUERY._replace(rtype=Rtype.CNAME))
+        await server.ask(QUERY.replace(rtype=Rtype.CNAME))
     assert server.asked == 1
 
 
@@ -381,7 +381,7 @@ async def test_an_error_that_is_raised_keeps_nothing() -> None:
 async def test_only_names_that_are_meant_are_kept(text: str, name: str, asked: int) -> None:
     server = Server(text, positive(300))
     for _ in range(2):
-        assert ttls(await server.ask(QUERY._replace(name=from_text(name))))[0] in (30, 300)
+        assert ttls(await server.ask(QUERY.replace(name=from_text(name))))[0] in (30, 300)
     assert server.asked == asked
 
 
@@ -583,12 +583,12 @@ async def test_a_failure_is_not_told_when_stale() -> None:
 def fill(server: Server, count: int, make: Callable[[Name], Response]) -> None:
     for number in range(count):
         name = from_text(f"{number}.junk.example.")
-        server.cache.keep(QUERY._replace(name=name), make(name))
+        server.cache.keep(QUERY.replace(name=name), make(name))
 
 
 async def test_random_names_flush_no_name_that_is_asked_again() -> None:
     server = Server("cache {\nsuccess 2000\n}", positive(3000))
-    hot = [QUERY._replace(name=from_text(f"hot{number}.example.org.")) for number in range(1000)]
+    hot = [QUERY.replace(name=from_text(f"hot{number}.example.org.")) for number in range(1000)]
     for _ in range(2):
         for query in hot:
             await server.ask(query)
@@ -605,10 +605,10 @@ async def test_what_was_hot_once_gives_way_to_what_is() -> None:
     server = Server("cache {\nsuccess 1024\n}", positive(3000))
     for number in range(5000):
         for _ in range(2):
-            await server.ask(QUERY._replace(name=from_text(f"{number}.example.org.")))
+            await server.ask(QUERY.replace(name=from_text(f"{number}.example.org.")))
     assert server.metric("entries", type="success") <= 1024
     server.upstream.asked.clear()
-    await server.ask(QUERY._replace(name=from_text("4999.example.org.")))
+    await server.ask(QUERY.replace(name=from_text("4999.example.org.")))
     assert server.asked == 0
 
 
@@ -682,7 +682,7 @@ async def test_everything_is_counted_as_coredns_counts_it() -> None:
     server = Server("cache", positive(300), denial(300, 300), zones=(from_text("example.org."), ROOT))
     for _ in range(2):
         await server.ask(QUERY)
-        await server.ask(QUERY._replace(name=ALIAS))
+        await server.ask(QUERY.replace(name=ALIAS))
     await server.ask(QUERY)
     place = 'server="dns://:53"'
     zones = 'view="",zones="example.org.,."'

@@ -103,7 +103,7 @@ async def test_names_of_the_cluster_are_answered_and_others_are_for_the_rest(cor
         corefile,
     )
     web = await plugin.handle(answer("web.default.svc.cluster.local. A"), rest)
-    assert web._replace(repeat=None) == Response(
+    assert web.replace(repeat=None) == Response(
         answer=(RRset(from_text("web.default.svc.cluster.local."), Rtype.A, 5, [bytes([10, 96, 0, 10])]),),
         aa=True,
         plugin="kubernetes",
@@ -172,9 +172,9 @@ async def test_an_external_name_ends_as_its_last_step_does(
 ) -> None:
     asked: list[Query] = []
     plugin = over(make_cluster(), resolve=resolver(last, asked))
-    question = answer("outside.default.svc.cluster.local. A")._replace(do=True, edns=True, depth=2)
+    question = answer("outside.default.svc.cluster.local. A").replace(do=True, edns=True, depth=2)
     response = await plugin.handle(question, rest)
-    assert asked == [question._replace(name=from_text("example.com."), depth=3)]
+    assert asked == [question.replace(name=from_text("example.com."), depth=3)]
     assert response == Response(rcode, (OUTSIDE, *further), authority, aa=True, plugin="kubernetes")
 
 

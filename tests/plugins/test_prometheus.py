@@ -87,8 +87,8 @@ async def test_a_query_is_counted_as_coredns_counts_it() -> None:
 async def test_equal_queries_add_up() -> None:
     server = Server()
     for _ in range(3):
-        await server.handle(QUERY._replace(do=True))
-    await server.handle(QUERY._replace(listener=TCP_6, rtype=28))
+        await server.handle(QUERY.replace(do=True))
+    await server.handle(QUERY.replace(listener=TCP_6, rtype=28))
     text, rest = await server.text(), 'view="",zone="cluster.local."'
     assert series(text, "coredns_dns_requests_total") == [
         f'coredns_dns_requests_total{{family="1",proto="udp",server="dns://:53",type="A",{rest}}} 3',
@@ -109,7 +109,7 @@ async def test_equal_queries_add_up() -> None:
 )
 async def test_an_answer_is_counted_with_its_maker(answer: Response, labels: str) -> None:
     server = Server(answer=answer)
-    await server.handle(QUERY._replace(zone=ROOT))
+    await server.handle(QUERY.replace(zone=ROOT))
     place = 'server="dns://:53",view="",zone="."'
     assert series(await server.text(), "coredns_dns_responses_total") == [
         f"coredns_dns_responses_total{{{labels},{place}}} 1"
@@ -120,7 +120,7 @@ async def test_what_clients_make_up_adds_no_series() -> None:
     server = Server()
     for number in range(3000):
         name = from_text(f"{number}.example.")
-        await server.handle(QUERY._replace(name=name, rtype=number + 300, id=number, client=("10.0.0.1", number)))
+        await server.handle(QUERY.replace(name=name, rtype=number + 300, id=number, client=("10.0.0.1", number)))
     shown = series(await server.text(), "coredns_dns")
     assert len(shown) < 60
     assert any('type="other"' in line and line.endswith(" 3000") for line in shown)

@@ -99,7 +99,7 @@ class Entry:
     def stale(self) -> Response:
         """Return the answer as it is told after its time, and say so (RFC 8767 section 4)."""
         ede = _STALE_NXDOMAIN if self.response.rcode == Rcode.NXDOMAIN else _STALE_ANSWER
-        return _map(self.response, lambda rrset: rrset.with_ttl(STALE_TTL))._replace(ede=ede)
+        return _map(self.response, lambda rrset: rrset.with_ttl(STALE_TTL)).replace(ede=ede)
 
     def hit(self, times: int, now: float, gap: float) -> None:
         """Note that the answer was told so many times; where *gap* seconds went by before, counting begins anew."""
@@ -165,10 +165,12 @@ def _limit(rrsets: tuple[RRset, ...], side: Side) -> tuple[RRset, ...]:
 
 
 def _map(response: Response, change: Callable[[RRset], RRset]) -> Response:
-    """Return *response* with its record sets changed, in half the time of _replace."""
-    rcode, answer, authority, additional, *_ = response
-    return Response(
-        rcode, tuple(map(change, answer)), tuple(map(change, authority)), tuple(map(change, additional)), *response[4:]
+    """Return *response* with its record sets changed."""
+    return response.with_records(
+        tuple(map(change, response.answer)),
+        tuple(map(change, response.authority)),
+        tuple(map(change, response.additional)),
+        response.repeat,
     )
 
 

@@ -208,7 +208,7 @@ class Stanza:
         if not self._upstreams.make_room():
             return _unable(_TOO_MANY, Ede.OTHER)
         if not query.rd:
-            query = query._replace(rd=True)  # or what a server happens to have cached would pass for all there is
+            query = query.replace(rd=True)  # or what a server happens to have cached would pass for all there is
         question = Question(query, key, self, self._upstreams.poller, upstreams, stream=stream)
         self._questions[key] = question
         self._upstreams.questions[question] = None

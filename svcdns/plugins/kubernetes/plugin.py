@@ -98,11 +98,11 @@ class Kubernetes(Plugin):
 
         A name that nobody here answers for, the client's resolver may know: to it the CNAME is a good answer.
         """
-        last = await self._resolve(query._replace(name=found.target, depth=query.depth + len(found.links)))
+        last = await self._resolve(query.replace(name=found.target, depth=query.depth + len(found.links)))
         if last.rcode == Rcode.REFUSED and not last.plugin:
             return Response(answer=found.links, aa=True, plugin=PLUGIN)
         answer = (*found.links, *(rrset for rrset in last.answer if rrset not in found.links))
-        return last._replace(answer=answer, additional=(), aa=True, ad=False, plugin=PLUGIN, repeat=None)
+        return last.replace(answer=answer, additional=(), aa=True, ad=False, plugin=PLUGIN, repeat=None)
 
 
 def find_example(cluster: Cluster, zone: Name, find: Callable[[Name, int], Response | Chase | None]) -> str:

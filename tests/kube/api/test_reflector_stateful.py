@@ -198,7 +198,7 @@ def make(kind: Kind, key: Key, version: int, content: str) -> Object | Retained:
 def told(view: View, questions: Sequence[tuple[str, Rtype]]) -> list[Response | Chase | None]:
     """Return what a view answers, without what says how long that holds good."""
     found = [view.find(from_text(name), rtype) for name, rtype in questions]
-    return [each._replace(repeat=None) if isinstance(each, Response) else each for each in found]
+    return [each.replace(repeat=None) if isinstance(each, Response) else each for each in found]
 
 
 def contents(objects: Iterable[Object | Retained]) -> frozenset[object]:
