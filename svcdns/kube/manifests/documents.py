@@ -61,7 +61,7 @@ class Document(NamedTuple):
 
 
 def parse(path: str, text: str) -> list[Document]:
-    """Read all objects of the kinds that svcdns knows; other documents are passed over.
+    """Read all objects of the kinds that svcdns knows; other objects, and lists of anything else, are passed over.
 
     Args:
         path: The file, for errors and for the documents.
@@ -106,8 +106,10 @@ def _find_objects(
         node: A document, or an item of a list.
         inferred: The kind where the item does not say it, as in the API's ``ServiceList``.
     """
+    if isinstance(node, yaml.ScalarNode) and node.tag != _NULL:
+        raise ConfigError(path, node.start_mark.line + 1, f"expected an object, found {_show(node)}")
     if not isinstance(node, yaml.MappingNode):
-        return
+        return  # an empty document, or a list, as patches are
     loader.flatten_mapping(node)
     kind = _text(_field(node, "kind")) or inferred
     items = _field(node, "items") if kind.endswith("List") else None

@@ -28,8 +28,6 @@ replicas: 2
 ---
 - kind: Service
 ---
-just words
----
 ---
 apiVersion: v1
 kind: Service
@@ -42,7 +40,7 @@ metadata: {name: web}
 spec: {template: {}}
 ...
 """
-    assert name(text) == [(2, "Namespace shop"), (19, "Service shop/web"), (24, "Deployment default/web")]
+    assert name(text) == [(2, "Namespace shop"), (17, "Service shop/web"), (22, "Deployment default/web")]
 
 
 @pytest.mark.parametrize("text", ["", "---\n", "# nothing\n", "null", "[]", "{}", "kind: [Service]", "kind: 5"])
@@ -152,6 +150,8 @@ items:
         ),
         ("a: b\nc: &c\n  d:\n  - *c", 4, "expected YAML: found an alias of what it stands in"),
         ("kind: Pod\nmetadata: &m {name: a, <<: *m}", 2, "expected YAML: found an alias of what it stands in"),
+        ("kind: Pod\nmetadata: {name: a}\n---\ngarbage\n", 4, 'expected an object, found "garbage"'),
+        ("kind: List\nitems:\n- 5", 3, "expected an object, found 5"),
         ("kind: List\nitems:\n  kind: Pod", 3, "List: items: expected a list, found a mapping"),
         ("kind: Pod\nmetadata:\n  name: web\n  labels:\n    a: b\n    c: 5", 6, "Pod web: metadata.labels: expected"),
         ("kind: Pod\nmetadata:\n  name: web\n  labels:\n    a: b\n    5: c", 6, "Pod web: metadata.labels: expected"),
