@@ -51,17 +51,21 @@ class Asked:
         rtype: The type asked for.
         do: Whether signatures and proofs are wanted.
         edns: Whether there is an OPT record.
+        trusted: Whether who is asked is believed when it says that it validated (AD).
     """
 
-    __slots__ = ("do", "edns", "name", "octets", "question", "rtype")
+    __slots__ = ("do", "edns", "name", "octets", "question", "rtype", "trusted")
 
-    def __init__(self, octets: bytes, question: bytes, name: Name, rtype: int, *, do: bool, edns: bool) -> None:
+    def __init__(
+        self, octets: bytes, question: bytes, name: Name, rtype: int, *, do: bool, edns: bool, trusted: bool
+    ) -> None:
         self.octets = octets
         self.question = question
         self.name = name
         self.rtype = rtype
         self.do = do
         self.edns = edns
+        self.trusted = trusted
 
 
 class Likeness(Enum):
@@ -90,7 +94,7 @@ class Answer:
         self.edns = edns
 
 
-def encode_query(query: Query, bits: int, *, mixed: bool, opt: bool = True) -> Asked:
+def encode_query(query: Query, bits: int, *, mixed: bool, opt: bool = True, trusted: bool = True) -> Asked:
     """Put a question to an upstream together.
 
     AD is always set: whether the upstream validated matters to whoever asks the same next.
@@ -100,6 +104,7 @@ def encode_query(query: Query, bits: int, *, mixed: bool, opt: bool = True) -> A
         bits: Unpredictable bits, 16 for the id and then, for *mixed*, 8 for each octet of the name.
         mixed: Whether each letter's case is chosen at random (0x20).
         opt: Whether to send an OPT record, which asks for at most 1232 octets.
+        trusted: Whether who is asked is believed when it says that it validated.
 
     Source: RFC 5452 section 9, RFC 6840 section 5.7, draft-vixie-dnsext-dns0x20, RFC 9715.
     """
@@ -111,7 +116,7 @@ def encode_query(query: Query, bits: int, *, mixed: bool, opt: bool = True) -> A
     flags = AD | (RD if query.rd else 0) | (CD if query.cd else 0)
     header = HEADER.pack(bits & 0xFFFF, flags, 1, 0, 0, 1 if opt else 0)
     tail = b"" if not opt else edns.OPT_DO if query.do else edns.OPT
-    return Asked(header + question + tail, question, query.name, query.rtype, do=query.do, edns=opt)
+    return Asked(header + question + tail, question, query.name, query.rtype, do=query.do, edns=opt, trusted=trusted)
 
 
 def without_edns(asked: Asked) -> bytes:
@@ -175,7 +180,7 @@ def decode_response(asked: Asked, octets: bytes, plugin: str = "") -> Answer:
             raise WireError("octets are left over behind the message")
     except (IndexError, struct.error):
         raise WireError("the message ends within a record") from None
-    ad = octets[3] & _AD != 0
+    ad = asked.trusted and octets[3] & _AD != 0
     rcode = octets[3] & _RCODE | (upper or 0)
     return Answer(Response(rcode, tuple(answer), tuple(kept), ad=ad, plugin=plugin), edns=upper is not None)
 

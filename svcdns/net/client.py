@@ -86,7 +86,8 @@ class Exchange:
         self.begun = now = upstream.poller.clock()
         self.over = False
         self._asker = asker
-        self._query, self._plugin = query, plugin
+        self._query = query
+        self._plugin = plugin
         self._lifetime = lifetime
         self._deadline = now + lifetime
         self._patience = now + patience
@@ -273,8 +274,6 @@ class Exchange:
             return
         if self._bare and not answer.edns and response.rcode != Rcode.FORMERR:
             self.upstream.note_no_edns()
-        if response.ad and not self.upstream.trusted:
-            response = response.replace(ad=False)
         self.close()
         self._asker.hear(self, response)
 

@@ -153,7 +153,8 @@ class Upstream(Referable):
         """Put a question together, with all that is random in it drawn afresh."""
         now = self.poller.clock()
         bits = int.from_bytes(os.urandom(ID_BITS // 8 + len(query.name)))
-        return encode_query(query, bits, mixed=now >= self._folds_until, opt=opt and now >= self._plain_until)
+        mixed, opt = now >= self._folds_until, opt and now >= self._plain_until
+        return encode_query(query, bits, mixed=mixed, opt=opt, trusted=self.trusted)
 
     def open_socket(self) -> socket.socket:
         """Open a UDP socket that hears this upstream alone, at a port that the kernel draws.

@@ -21,11 +21,13 @@ from tests.plugins.forward.forwarding import addresses, forwarding, to, until
 NAME = "example.org."
 
 
-async def test_a_question_is_answered() -> None:
-    async with fake_upstream() as fake, forwarding(f"forward . 127.0.0.1:{fake.port}") as forward:
-        response = await forward.ask(f"www.{NAME}")
+@pytest.mark.parametrize(("label", "option"), [("www", ""), ("www", "force_tcp"), ("truncated", "")])
+async def test_a_question_is_answered(label: str, option: str) -> None:
+    async with fake_upstream() as fake, forwarding(to(fake, option)) as forward:
+        response = await forward.ask(f"{label}.{NAME}")
         assert (response.rcode, addresses(response), response.aa, response.plugin) == (0, [GOOD], False, "forward")
-        assert response.answer[0].owner == from_text(f"www.{NAME}")
+        assert response.answer[0].owner == from_text(f"{label}.{NAME}")
+        assert fake.seen[-1].transport == ("udp" if label == "www" and not option else "tcp")
 
 
 @pytest.mark.parametrize("label", ["blackhole", "slow-10000", "truncated-hang"])
