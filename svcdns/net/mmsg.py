@@ -17,7 +17,8 @@ from typing import Any, Literal
 
 from svcdns.net.packets import BATCH, LARGEST_QUERY, Sender, control_size
 
-_WITHOUT_WAITING = int(socket.MSG_DONTWAIT)  # an enumeration's member costs more to hand over, as do these
+# Numbers, for an enumeration's members cost more to hand over.
+_WITHOUT_WAITING = int(socket.MSG_DONTWAIT)
 _IPV4, _IPV6 = int(socket.AF_INET), int(socket.AF_INET6)
 _LARGEST_ANSWER = 65535
 _APART = 192  # buffers a power of two apart would compete for the same few lines of the processor's cache

@@ -103,6 +103,21 @@ def test_some_are_answered_now_and_the_others_alone_and_later(open_packets: Open
 
 
 @BOTH
+def test_who_is_answered_later_is_answered_from_the_address_that_he_asked(open_packets: Open) -> None:
+    asked = ["127.0.0.1", "127.1.2.3", "127.3.2.1"]
+    with served(open_packets, "0.0.0.0") as (packets, server, port), clients("127.0.0.1", len(asked)) as asking:
+        for client, address in zip(asking, asked, strict=True):
+            client.sendto(b"question", (address, port))
+        wait_for(server)
+        assert len(packets.receive()) == len(asked)
+        senders = [packets.sender(place) for place in range(len(asked))]
+        for sender in senders:
+            server.sendmsg([b"answer"], sender.control, 0, sender.address)
+        for client, address in zip(asking, asked, strict=True):
+            assert client.recvfrom(512) == (b"answer", (address, port))
+
+
+@BOTH
 def test_a_batch_has_an_end_and_so_has_what_came(open_packets: Open) -> None:
     with served(open_packets, "127.0.0.1") as (packets, _, port), clients("127.0.0.1") as (client,):
         assert list(packets.receive()) == []
