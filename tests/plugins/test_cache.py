@@ -8,7 +8,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from svcdns.chain import Handler, chain
-from svcdns.dns.message import Ede, ExtendedError, Listener, Query, Rcode, Response
+from svcdns.dns.message import Ede, ExtendedError, Lease, Listener, Query, Rcode, Repeat, Response
 from svcdns.dns.name import ROOT, Name, from_text
 from svcdns.dns.records import RRset, Rtype, soa
 from svcdns.errors import ConfigError, UpstreamError
@@ -580,10 +580,73 @@ async def test_a_failure_is_not_told_when_stale() -> None:
 # --- bounds ----------------------------------------------------------------------------------------------------------
 
 
-def fill(server: Server, count: int, make: Callable[[Name], Response]) -> None:
+def junk(number: int) -> Query:
+    return QUERY.replace(name=from_text(f"{number}.junk.example."))
+
+
+def fill(server: Server, count: int, make: Callable[[Name], Response] = lambda _: positive(3000)) -> None:
     for number in range(count):
-        name = from_text(f"{number}.junk.example.")
-        server.cache.keep(QUERY.replace(name=name), make(name))
+        query = junk(number)
+        server.cache.keep(query, make(query.name))
+
+
+async def has(server: Server, query: Query) -> bool:
+    """Tell whether the answer to a query is there; it is from now on."""
+    before = server.asked
+    await server.ask(query)
+    return server.asked == before
+
+
+async def test_what_is_new_gives_way_in_the_order_in_which_it_came() -> None:
+    server = Server("cache {\nsuccess 1024\n}", positive(3000))
+    fill(server, 1026)
+    assert server.metric("evictions_total", type="success") == 2
+    assert [await has(server, junk(number)) for number in (2, 1025, 1)] == [True, True, False]
+
+
+async def test_what_is_asked_again_gives_way_in_the_order_in_which_it_was() -> None:
+    server = Server("cache {\nsuccess 1024\n}", positive(3000))
+    fill(server, 1024)
+    for number in (*range(1024), 0):
+        assert await has(server, junk(number))
+    server.cache.keep(QUERY, positive(3000))
+    assert [await has(server, junk(number)) for number in (0, 1)] == [True, False]
+
+
+async def test_an_answer_that_takes_the_place_of_another_takes_its_room() -> None:
+    server = Server("cache {\nsuccess 1024\n}", positive(3000))
+    for _ in range(3000):
+        server.cache.keep(QUERY, positive(3000))
+    fill(server, 1023)
+    assert server.metric("entries", type="success") == 1024
+    assert server.metric("evictions_total", type="success") == 0
+    assert await has(server, QUERY)
+
+
+async def test_an_answer_that_takes_the_place_of_one_that_is_asked_again_stays_like_it() -> None:
+    server = Server("cache {\nsuccess 1024\n}", positive(3000))
+    server.cache.keep(QUERY, positive(3000))
+    assert await has(server, QUERY)
+    server.cache.keep(QUERY, positive(3000, 2))
+    fill(server, 5000)
+    assert await has(server, QUERY)
+    assert (await server.ask(QUERY)).answer == (addresses(3000, 2),)
+
+
+async def test_a_denial_takes_the_place_of_an_answer_that_is_asked_again() -> None:
+    server = Server("cache", positive(3000))
+    server.cache.keep(QUERY, positive(3000))
+    assert await has(server, QUERY)
+    server.cache.keep(QUERY, denial(3000, 3000))
+    assert [server.metric("entries", type=each) for each in ("success", "denial")] == [0, 1]
+
+
+async def test_what_an_answer_has_beside_its_records_is_for_who_asked_first() -> None:
+    extras = {"aa": True, "error": UpstreamError("10.0.0.9:53", "odd"), "repeat": Repeat(Lease())}
+    why = ExtendedError(Ede.OTHER, "why not")
+    server = Server("cache", positive(300).replace(ad=True, ede=why, **extras))
+    assert await server.cache.handle(QUERY, server.upstream) == positive(300).replace(ad=True, ede=why)
+    assert await server.ask(QUERY) == positive(300).replace(ad=True, plugin="cache")
 
 
 async def test_random_names_flush_no_name_that_is_asked_again() -> None:

@@ -88,7 +88,7 @@ class Entry:
         """Return the answer with its TTLs counted down; made once a second."""
         age = int(now - self._stored)
         if age != self._age:
-            self._aged = _map(self.response, lambda rrset: rrset.with_ttl(rrset.ttl - age))
+            self._aged = _map(self.response, lambda rrset: rrset.with_ttl(rrset.ttl - age), self.response.ede)
             self._age = age
         return self._aged
 
@@ -99,7 +99,7 @@ class Entry:
     def stale(self) -> Response:
         """Return the answer as it is told after its time, and say so (RFC 8767 section 4)."""
         ede = _STALE_NXDOMAIN if self.response.rcode == Rcode.NXDOMAIN else _STALE_ANSWER
-        return _map(self.response, lambda rrset: rrset.with_ttl(STALE_TTL)).replace(ede=ede)
+        return _map(self.response, lambda rrset: rrset.with_ttl(STALE_TTL), ede)
 
     def hit(self, times: int, now: float, gap: float) -> None:
         """Note that the answer was told so many times; where *gap* seconds went by before, counting begins anew."""
@@ -164,13 +164,16 @@ def _limit(rrsets: tuple[RRset, ...], side: Side) -> tuple[RRset, ...]:
     return tuple([rrset.with_ttl(max(min(rrset.ttl, side.longest), side.shortest)) for rrset in rrsets])
 
 
-def _map(response: Response, change: Callable[[RRset], RRset]) -> Response:
-    """Return *response* with its record sets changed."""
-    return response.with_records(
-        tuple(map(change, response.answer)),
-        tuple(map(change, response.authority)),
-        tuple(map(change, response.additional)),
-        response.repeat,
+def _map(kept: Response, change: Callable[[RRset], RRset], ede: ExtendedError | None) -> Response:
+    """Return the answer of an entry with its record sets changed."""
+    return Response(
+        kept.rcode,
+        tuple(map(change, kept.answer)),
+        tuple(map(change, kept.authority)),
+        tuple(map(change, kept.additional)),
+        ad=kept.ad,
+        ede=ede,
+        plugin=kept.plugin,
     )
 
 

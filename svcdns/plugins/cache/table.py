@@ -30,6 +30,7 @@ class Table(Referable):
 
     def __init__(self, capacity: int) -> None:
         self._room = capacity * AVERAGE_SIZE
+        # In the order in which they came: a dictionary, too, but that finds the first anew behind all that are gone.
         self._new: OrderedDict[Key, Entry] = OrderedDict()
         self._new_size = 0
         self._proven: LRUCache[Key, Entry] = LRUCache(self._room, attrgetter("size"))
