@@ -216,6 +216,7 @@ class Responder:
 
     Attributes:
         recall: Answers a message like one that was answered before, where that answer may be given again.
+        made: How many messages of the batch at hand were answered otherwise.
     """
 
     def __init__(self, routes: Routes, surroundings: Surroundings, listener: Listener) -> None:
@@ -224,8 +225,8 @@ class Responder:
         self._tcp = listener.transport == "tcp"
         self._drop, self._counters, self._clock = surroundings
         self._replies = Replies(self._clock, STREAM_OCTETS if self._tcp else DATAGRAM_OCTETS)
-        self._slow = 0
-        self._slow_seconds = 0.0
+        self.made = 0
+        self._seconds = 0.0
         self.recall = self._replies.recall
 
     def begin(self) -> None:
@@ -236,8 +237,8 @@ class Responder:
 
     def end(self, count: int) -> None:
         """Take note of how many messages were answered since `begin`."""
-        self._replies.end(count - self._slow, self._slow_seconds)
-        self._slow, self._slow_seconds = 0, 0.0
+        self._replies.end(count - self.made, self._seconds)
+        self.made, self._seconds = 0, 0.0
 
     async def settle(self) -> None:
         """Have all answers counted that were given again."""
@@ -255,8 +256,8 @@ class Responder:
         if answer is None:
             began = self._clock()
             answer = self._answer(octets, essence, client)
-            self._slow += 1
-            self._slow_seconds += self._clock() - began
+            self.made += 1
+            self._seconds += self._clock() - began
         return answer
 
     def _answer(self, octets: bytes, essence: bytes, client: TellClient) -> Answer:

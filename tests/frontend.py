@@ -41,12 +41,15 @@ class Answers:
 
     def __init__(self, give: Callable[[bytes], Answer]) -> None:
         self._give = give
+        self.made = 0
 
-    def begin(self) -> None: ...
+    def begin(self) -> None:
+        self.made = 0
 
     def recall(self, octets: bytes) -> bytes | None: ...
 
     def respond(self, octets: bytes, client: TellClient) -> Answer:
+        self.made += 1
         return self._give(octets)
 
     def end(self, count: int) -> None: ...

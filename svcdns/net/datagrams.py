@@ -18,7 +18,7 @@ from svcdns.net.packets import BATCH, OneByOne, Packets, Sender
 from svcdns.net.sockets import Counters, MakeAnswerer, complain, describe
 
 _RECEIVE_BUFFER = 4 * 1024 * 1024
-_MADE = 8  # answers that were not known; they are sent then, before more are made
+_MADE = 8  # answers that were not known; all that are at hand are sent then, before more are made
 _LAST_BATCHES = 64  # read at a stop, for a flood must not delay it for ever
 
 
@@ -54,6 +54,7 @@ class Datagrams:
         self._counters = counters
         self.listener = describe(bound, label, "udp")
         self.answerer = make(self.listener)
+        self._place = 0
         self._waiting = 0
         self._late: list[tuple[Sender, bytes | None]] = []
         self._settled = asyncio.Event()
@@ -110,29 +111,30 @@ class Datagrams:
         recall = answerer.recall
         queries = self._packets.receive()
         answers: list[bytes] = []
-        first = made = 0
+        first = made = sent = 0
         for place, octets in enumerate(queries):
             try:
                 answer = recall(octets)
                 if answer is None:
                     answer = self._make(place, octets)
-                    made += 1
+                    made = answerer.made
             except Exception as error:  # noqa: BLE001 - others share the batch, and must not suffer for it
                 complain(f"a query over UDP to {self.listener.address} has no answer", error)
                 answer = None
             if answer is not None:
                 answers.append(answer)
-            if answer is None or made == _MADE:
+            if answer is None or made - sent >= _MADE:
                 self._send(first, answers)
                 answers = []
-                first, made = place + 1, 0
+                first, sent = place + 1, made
         self._send(first, answers)
         answerer.end(len(queries))
         return len(queries) == BATCH
 
     def _make(self, place: int, octets: bytes) -> bytes | None:
         """Answer the query at a place in the batch; None if that is for later, or not to be done."""
-        answer = self.answerer.respond(octets, partial(self._client, place))
+        self._place = place
+        answer = self.answerer.respond(octets, self._client)
         if isinstance(answer, bytes):
             return answer
         if answer is None:
@@ -142,8 +144,9 @@ class Datagrams:
             answer.tell(partial(self._finish, self._packets.sender(place)))
         return None
 
-    def _client(self, place: int) -> tuple[str, int]:
-        return self._packets.sender(place).address[:2]
+    def _client(self) -> tuple[str, int]:
+        """Say who sent the query that is being answered."""
+        return self._packets.sender(self._place).address[:2]
 
     def _send(self, first: int, answers: list[bytes]) -> None:
         """Answer the datagrams from the one at place *first* on."""
