@@ -1,6 +1,7 @@
 """Loads that dnsperf cannot make: every query in octets of its own, its letter case or its EDNS cookie random.
 
-Plain queries are there to compare with: a client that is slower than dnsperf makes them cost more.
+Plain queries are there to compare with: a client that is slower than dnsperf makes them cost more. All of a window are
+made before the first of them is sent, so that a change that takes long does not have them come one by one.
 
 As a program it asks a server at 127.0.0.1 and prints how many queries were answered and how many were not:
 
@@ -58,8 +59,8 @@ def ask(port: int, queries: Iterator[bytes], seconds: float) -> tuple[int, int]:
         client.connect(("127.0.0.1", port))
         client.settimeout(_PATIENCE)
         while time.monotonic() < until:
-            for ident in range(_WINDOW):
-                client.send(ident.to_bytes(2) + next(queries)[2:])
+            for message in [ident.to_bytes(2) + next(queries)[2:] for ident in range(_WINDOW)]:
+                client.send(message)
             for left in range(_WINDOW, 0, -1):
                 try:
                     client.recv(4096)
