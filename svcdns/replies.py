@@ -24,28 +24,29 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from functools import partial
 from random import random
+from typing import Final
 
 from svcdns.dns.message import ENDED, OVER, Repeat, Response
 from svcdns.dns.records import HEADER_SIZE
 
-ID_SIZE = 2
+ID_SIZE: Final = 2
 
-DATAGRAM_OCTETS = 32 * 2**20
+DATAGRAM_OCTETS: Final = 32 * 2**20
 """About how much memory the replies of a UDP listener take at most: enough for 10,000 Services."""
 
-STREAM_OCTETS = 8 * 2**20
+STREAM_OCTETS: Final = 8 * 2**20
 """The same for a TCP listener."""
 
-_ORDERS = 16
+_ORDERS: Final = 16
 """How many orders of an answer are kept."""
 
-_REPLY_OCTETS = 700
+_REPLY_OCTETS: Final = 700
 """About how much memory a reply takes beside its message: objects, both keys, places in dictionaries."""
 
-_CHANCES = 4
+_CHANCES: Final = 4
 """How many replies are looked at, at most, to find one that may be forgotten."""
 
-_PORTION = 512
+_PORTION: Final = 512
 """After how many replies others get a turn while all are looked at."""
 
 Write = Callable[[Response], bytes]

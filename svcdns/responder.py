@@ -10,7 +10,7 @@ Source: RFC 1035 section 4.1, RFC 5936 section 4, RFC 8906, RFC 9619.
 from asyncio import CancelledError, Future, get_running_loop
 from collections.abc import Callable, Coroutine, Iterable
 from itertools import chain
-from typing import Any, NamedTuple, final
+from typing import Any, Final, NamedTuple, final
 
 from svcdns.chain import Handler, Wait
 from svcdns.dns import edns, wire
@@ -22,15 +22,15 @@ from svcdns.net.connections import IDLE
 from svcdns.net.sockets import Answer, Counters, TellClient, complain
 from svcdns.replies import DATAGRAM_OCTETS, ID_SIZE, STREAM_OCTETS, Replies, Reply
 
-MAX_DEPTH = 8
+MAX_DEPTH: Final = 8
 """How many CNAMEs are followed from a client's question (RFC 1034 section 3.6.2 asks for a bound)."""
 
 Drop = Callable[[Query, Response], None]
 Awaited = Future[Any] | None
 """What a coroutine hands to whoever steps it: what it awaits, or None to be stepped on in the next turn."""
 
-_LONGEST_REMEMBERED = 512
-_LONGEST_GIVEN_AGAIN = 4096
+_LONGEST_REMEMBERED: Final = 512
+_LONGEST_GIVEN_AGAIN: Final = 4096
 _TRANSFERS = frozenset({Rtype.AXFR, Rtype.IXFR})
 _NOT_OURS = ExtendedError(Ede.NOT_AUTHORITATIVE)
 _KEEPALIVE = edns.keepalive(IDLE)

@@ -4,25 +4,25 @@ Source: RFC 6891; RFC 3225 (DO), RFC 7828 (keepalive), RFC 8914 (extended errors
 """
 
 from struct import Struct
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from svcdns.dns.message import ExtendedError
 from svcdns.dns.records import Rtype
 from svcdns.errors import WireError
 
-PAYLOAD = 1232
+PAYLOAD: Final = 1232
 """The largest UDP message that svcdns sends or asks for, in octets: it never meets a fragment (RFC 9715)."""
 
-SMALLEST_PAYLOAD = 512
-DO = 0x8000
-OPTION_KEEPALIVE = 11
-OPTION_EDE = 15
+SMALLEST_PAYLOAD: Final = 512
+DO: Final = 0x8000
+OPTION_KEEPALIVE: Final = 11
+OPTION_EDE: Final = 15
 
-_MOST_OPTIONS = 32  # clients send a handful; 16,000 empty ones in a TCP message would cost milliseconds
-_MOST_TEXT = 200  # with the longest question an error still fits 512 octets
-_FIXED = Struct("!HHBBHH")
-_OPTION = Struct("!HH")
-_PAIR = Struct("!HHH")
+_MOST_OPTIONS: Final = 32  # clients send a handful; 16,000 empty ones in a TCP message would cost milliseconds
+_MOST_TEXT: Final = 200  # with the longest question an error still fits 512 octets
+_FIXED: Final = Struct("!HHBBHH")
+_OPTION: Final = Struct("!HH")
+_PAIR: Final = Struct("!HHH")
 
 
 class Opt(NamedTuple):

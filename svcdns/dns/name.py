@@ -10,20 +10,20 @@ Source: RFC 1035 sections 2.3.4, 3.1 and 5.1; RFC 4343; RFC 2181 section 11.
 
 from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Address, IPv6Address, ip_address
-from typing import NewType
+from typing import Final, NewType
 
 Name = NewType("Name", bytes)
 Address = IPv4Address | IPv6Address
 
 ROOT = Name(b"\x00")
-MAX_NAME = 255
-MAX_LABEL = 63
+MAX_NAME: Final = 255
+MAX_LABEL: Final = 63
 
 IPV4_REVERSE = Name(b"\x07in-addr\x04arpa\x00")
 IPV6_REVERSE = Name(b"\x03ip6\x04arpa\x00")
 
-_IPV4_LABELS = 4
-_IPV6_LABELS = 32
+_IPV4_LABELS: Final = 4
+_IPV6_LABELS: Final = 32
 _ESCAPED = frozenset(b'."\\();@$')
 
 

@@ -8,6 +8,8 @@ Source: RFC 1035 sections 4.1.3 and 4.1.4, RFC 2181 sections 5.2 and 8, RFC 3597
 RFC 9267.
 """
 
+from typing import Final
+
 from svcdns.dns.name import MAX_LABEL, MAX_NAME, ROOT, Name
 from svcdns.dns.records import (
     CLASS_IN,
@@ -22,21 +24,21 @@ from svcdns.dns.records import (
 )
 from svcdns.errors import WireError
 
-MAX_RECORDS = 100
+MAX_RECORDS: Final = 100
 """How many records of one owner and type are used."""
 
-MAX_SETS = 256
+MAX_SETS: Final = 256
 """How many record sets there may be in the sections that are used: no answer has as many."""
 
-MAX_STEPS = 4096
+MAX_STEPS: Final = 4096
 """How many labels and pointers the names that are read may have together; an owner that is repeated is read once."""
 
-MAX_POINTERS = 126
+MAX_POINTERS: Final = 126
 """How many compression pointers one name may lead through."""
 
-_FIXED_SIZE = FIXED.size
-_POINTER_BITS = 0x3F
-_TO_QUESTION = bytes((POINTER, HEADER_SIZE))
+_FIXED_SIZE: Final = FIXED.size
+_POINTER_BITS: Final = 0x3F
+_TO_QUESTION: Final = bytes((POINTER, HEADER_SIZE))
 
 _NAMES_IN_RDATA: dict[int, tuple[int, int]] = {
     **NAMES_IN_RDATA,
@@ -55,8 +57,8 @@ _NAMES_IN_RDATA: dict[int, tuple[int, int]] = {
 _SIZES: dict[int, int] = {Rtype.A: 4, Rtype.AAAA: 16}
 _OCTETS_BEHIND_NAMES: dict[int, int] = {Rtype.SOA: 20}
 _OPEN_ENDED = frozenset({Rtype.SIG, Rtype.NXT})
-_NAPTR_NUMBERS = 4
-_NAPTR_STRINGS = 3
+_NAPTR_NUMBERS: Final = 4
+_NAPTR_STRINGS: Final = 3
 
 
 class Records:

@@ -9,33 +9,33 @@ Source: RFC 1035 section 3.2, RFC 2181 section 5, RFC 2782, RFC 3596.
 from collections.abc import Iterable, Sequence
 from enum import IntEnum
 from struct import Struct
-from typing import final
+from typing import Final, final
 
 from svcdns.dns.name import Name, join
 
-CLASS_IN = 1
-MAX_TTL = 2**31 - 1
+CLASS_IN: Final = 1
+MAX_TTL: Final = 2**31 - 1
 
-HEADER_SIZE = 12
+HEADER_SIZE: Final = 12
 """How many octets of a message stand before the question's name."""
 
-OWNER_POINTER = b"\xc0\x0c"
+OWNER_POINTER: Final = b"\xc0\x0c"
 """A compression pointer to the question's name, which stands at offset 12 of every message that svcdns sends."""
 
-POINTER = 0xC0
+POINTER: Final = 0xC0
 """The bits that tell the first octet of a compression pointer from the length of a label (RFC 1035 section 4.1.4)."""
 
-LENGTH = Struct("!H")
-FIXED = Struct("!HHIH")
+LENGTH: Final = Struct("!H")
+FIXED: Final = Struct("!HHIH")
 """What stands in a record between its owner and its data: type, class, TTL, length (RFC 1035 section 4.1.3)."""
 
-_BEFORE_RDATA = len(OWNER_POINTER) + FIXED.size
-_SRV = Struct("!HHH")
-_SOA = Struct("!IIIII")
-_MINIMUM = 4  # octets of the last field of an SOA record
-_RRSET_OCTETS = 250
-_RECORD_OCTETS = 60
-_CHARACTER_STRING = 255
+_BEFORE_RDATA: Final = len(OWNER_POINTER) + FIXED.size
+_SRV: Final = Struct("!HHH")
+_SOA: Final = Struct("!IIIII")
+_MINIMUM: Final = 4  # octets of the last field of an SOA record
+_RRSET_OCTETS: Final = 250
+_RECORD_OCTETS: Final = 60
+_CHARACTER_STRING: Final = 255
 
 
 class Rtype(IntEnum):

@@ -10,7 +10,7 @@ Source: RFC 1035 section 4.1, RFC 2181 sections 5.4.1 and 9, RFC 2308, RFC 5452 
 
 import struct
 from enum import Enum
-from typing import final
+from typing import Final, final
 
 from svcdns.dns import edns
 from svcdns.dns.message import Query, Rcode, Response
@@ -20,23 +20,23 @@ from svcdns.dns.records import CLASS_IN, HEADER_SIZE, RRset, Rtype
 from svcdns.dns.wire import AD, CD, HEADER, RD, TYPE_AND_CLASS
 from svcdns.errors import WireError
 
-MAX_LINKS = 8
+MAX_LINKS: Final = 8
 """How many CNAME and DNAME records are followed from the question."""
 
-ID_BITS = 16
+ID_BITS: Final = 16
 
-_QR = 0x80
-_OPCODE_AND_QR = 0xF8
-_AD = 0x20
-_RCODE = 0x0F
-_SMALLEST_RECORD = 11
-_ONE = b"\x00\x01"
-_NONE = b"\x00\x00"
+_QR: Final = 0x80
+_OPCODE_AND_QR: Final = 0xF8
+_AD: Final = 0x20
+_RCODE: Final = 0x0F
+_SMALLEST_RECORD: Final = 11
+_ONE: Final = b"\x00\x01"
+_NONE: Final = b"\x00\x00"
 
-_LETTERS = bytes(0x20 if ord("a") <= octet <= ord("z") else 0 for octet in range(256))
+_LETTERS: Final = bytes(0x20 if ord("a") <= octet <= ord("z") else 0 for octet in range(256))
 """The bit that turns an octet of a lower-case name into its upper case; no length octet has any."""
 
-_SIGNER = 18
+_SIGNER: Final = 18
 _PROOFS = (Rtype.NSEC, Rtype.NSEC3)
 
 

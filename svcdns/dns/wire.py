@@ -9,7 +9,7 @@ Source: RFC 1035 section 4.1, RFC 2181 section 9, RFC 3597 section 4, RFC 6891, 
 """
 
 from struct import Struct
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from svcdns.dns import edns
 from svcdns.dns.message import Rcode, Response
@@ -27,37 +27,37 @@ from svcdns.dns.records import (
 )
 from svcdns.errors import WireError
 
-MAX_MESSAGE = 65535
-QR = 0x8000
-AA = 0x0400
-TC = 0x0200
-RD = 0x0100
-RA = 0x0080
-AD = 0x0020
-CD = 0x0010
+MAX_MESSAGE: Final = 65535
+QR: Final = 0x8000
+AA: Final = 0x0400
+TC: Final = 0x0200
+RD: Final = 0x0100
+RA: Final = 0x0080
+AD: Final = 0x0020
+CD: Final = 0x0010
 
-HEADER = Struct("!HHHHHH")
+HEADER: Final = Struct("!HHHHHH")
 """Id, flags, and how many questions and records of each section there are."""
 
-TYPE_AND_CLASS = Struct("!HH")
+TYPE_AND_CLASS: Final = Struct("!HH")
 """What stands in a question behind its name."""
 
 META_TYPES = frozenset({Rtype.OPT, Rtype.TKEY, Rtype.TSIG})
 """Types that are no data and that nobody can ask for (RFC 6895 section 3.1)."""
 
+_QR_OCTET: Final = 0x80
+_OPCODE_OCTET: Final = 0x78
+_TC_OCTET: Final = 0x02
+_OPCODE: Final = 0x7800
+_RCODE: Final = 0xF
+_FURTHEST_POINTER: Final = 0x3FFF
+_SRV_TARGET: Final = 6
+_CLASS_ANY: Final = 255
+# From the end of a question's name to the options of an OPT record.
+_TO_OPTIONS: Final = TYPE_AND_CLASS.size + 1 + FIXED.size
 
-_QR_OCTET = 0x80
-_OPCODE_OCTET = 0x78
-_TC_OCTET = 0x02
-_OPCODE = 0x7800
-_RCODE = 0xF
-_FURTHEST_POINTER = 0x3FFF
-_SRV_TARGET = 6
-_CLASS_ANY = 255
-_TO_OPTIONS = TYPE_AND_CLASS.size + 1 + FIXED.size  # from the end of a question's name to the options of an OPT record
-
-_TSIG_TIMES = Struct("!6sHH")
-_TSIG_TAIL = Struct("!HHH")
+_TSIG_TIMES: Final = Struct("!6sHH")
+_TSIG_TAIL: Final = Struct("!HHH")
 
 
 class Envelope(NamedTuple):

@@ -12,14 +12,15 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from typing import Final
 
 from svcdns.net.mmsg import Mmsg
 from svcdns.net.packets import BATCH, OneByOne, Packets, Sender
 from svcdns.net.sockets import Counters, MakeAnswerer, complain, describe
 
-_RECEIVE_BUFFER = 4 * 1024 * 1024
-_MADE = 8  # answers that were not known; all that are at hand are sent then, before more are made
-_LAST_BATCHES = 64  # read at a stop, for a flood must not delay it for ever
+_RECEIVE_BUFFER: Final = 4 * 1024 * 1024
+_MADE: Final = 8  # answers that were not known; all that are at hand are sent then, before more are made
+_LAST_BATCHES: Final = 64  # read at a stop, for a flood must not delay it for ever
 
 
 def best_packets(bound: socket.socket) -> Packets:

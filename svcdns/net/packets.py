@@ -7,18 +7,18 @@ import socket
 import struct
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from svcdns.net.sockets import is_any
 
-BATCH = 64
+BATCH: Final = 64
 """How many datagrams are read, at most, before any of them is answered."""
 
-LARGEST_QUERY = 4096
+LARGEST_QUERY: Final = 4096
 """What is longer is cut, in octets."""
 
-_IPV4_INFO = struct.Struct("=I4s4s")  # in_pktinfo: interface, local address, address in the header
-_IPV6_INFO = struct.Struct("=16sI")  # in6_pktinfo: address, interface
+_IPV4_INFO: Final = struct.Struct("=I4s4s")  # in_pktinfo: interface, local address, address in the header
+_IPV6_INFO: Final = struct.Struct("=16sI")  # in6_pktinfo: address, interface
 
 Control = list[tuple[int, int, bytes]]
 """Control messages: level, type, data."""
