@@ -31,10 +31,10 @@ from svcdns.dns.records import HEADER_SIZE
 
 ID_SIZE: Final = 2
 
-DATAGRAM_OCTETS: Final = 32 * 2**20
+DATAGRAM_OCTETS = 32 * 2**20
 """About how much memory the replies of a UDP listener take at most: enough for 10,000 Services."""
 
-STREAM_OCTETS: Final = 8 * 2**20
+STREAM_OCTETS = 8 * 2**20
 """The same for a TCP listener."""
 
 _ORDERS: Final = 16
