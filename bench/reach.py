@@ -1,6 +1,6 @@
 """How soon a new Service is in all answers, however many processes give them: svcdns with two workers beside CoreDNS.
 
-    python -m bench.reach [--services 2000] [--rounds 2] [--created 50]
+    python -m bench.reach [--services 2000] [--rounds 2] [--created 300]
 
 As in `bench.scale`, time counts from the API server's answer to the creation of a Service. Here it is asked for from
 sixteen ports, one after the other, until each has been told its address, so that each process has been asked.
@@ -61,7 +61,7 @@ async def create(client: Client, server: Server, name: str) -> float:
 
 async def run(arguments: Sequence[str] | None = None) -> Report:
     """Measure all in turns; the command line is taken if there are no arguments."""
-    options = parser(__doc__, services=2000, rounds=2, created=50).parse_args(arguments)
+    options = parser(__doc__, services=2000, rounds=2, created=300).parse_args(arguments)
     found: dict[str, list[float]] = {name: [] for name in SERVERS}
     async with seeded(options.services) as cluster, client_of(cluster.server) as client:
         for turn in range(options.rounds):

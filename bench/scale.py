@@ -1,6 +1,6 @@
 """A large cluster: start to ready, memory, and how soon a new Service resolves, svcdns beside CoreDNS.
 
-    python -m bench.scale [--services 10000] [--endpoints 10] [--rounds 3] [--created 100] [--seconds 8]
+    python -m bench.scale [--services 10000] [--endpoints 10] [--rounds 3] [--created 400] [--seconds 8]
 
 "Ready" is the first right answer for the Service that the API lists last. "Created" is the time from the API server's
 answer to the creation of a Service to the first answer that has its address. The server is asked without a pause, by a
@@ -130,7 +130,7 @@ async def create(client: Client, watch: Watch, port: int, name: str) -> tuple[fl
 
 async def run(arguments: Sequence[str] | None = None) -> Report:
     """Measure both servers in turns; the command line is taken if there are no arguments."""
-    defaults = {"services": 10_000, "endpoints": 10, "rounds": 3, "created": 100, "seconds": 8.0}
+    defaults = {"services": 10_000, "endpoints": 10, "rounds": 3, "created": 400, "seconds": 8.0}
     options = parser(__doc__, **defaults).parse_args(arguments)
     found: dict[str, list[Start]] = {name: [] for name in PAIR}
     async with seeded(options.services, options.endpoints) as cluster, client_of(cluster.server) as client:
