@@ -31,17 +31,19 @@ COREFILE = """
 }}
 """
 FILE = """
+apiVersion: v1
 kind: Service
 metadata: {{name: web-{index}}}
 spec: {{selector: {{app: web-{index}}}, ports: [{{name: http, port: 80, targetPort: 8080}}]}}
 ---
+apiVersion: apps/v1
 kind: Deployment
 metadata: {{name: web-{index}}}
 spec:
   replicas: 3
   template: {{metadata: {{labels: {{app: web-{index}}}}}, spec: {{containers: [{{name: web}}]}}}}
 """
-CHANGING = "kind: Service\nmetadata: {{name: changing}}\nspec: {{clusterIP: 10.96.{}.{}}}\n"
+CHANGING = "apiVersion: v1\nkind: Service\nmetadata: {{name: changing}}\nspec: {{clusterIP: 10.96.{}.{}}}\n"
 NAME = "changing.default.svc.cluster.local"
 
 

@@ -249,7 +249,9 @@ def test_only_another_source_is_read_anew(corefile: Path) -> None:
 
 
 def test_a_manifest_that_makes_no_sense_ends_the_start(corefile: Path) -> None:
-    (corefile.parent / "manifests" / "all.yaml").write_text("kind: Service\nmetadata: {name: web}\nspec: [1]\n")
+    (corefile.parent / "manifests" / "all.yaml").write_text(
+        "apiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec: [1]\n"
+    )
     with pytest.raises(ConfigError) as error:
         make_plugin("kubernetes cluster.local {\nmanifests manifests\n}", corefile)
     assert error.value.path.endswith("all.yaml")
@@ -280,7 +282,7 @@ async def test_manifests_give_an_example_that_is_answered(options: str, example:
 
 
 def service_manifest(name: str, spec: str) -> str:
-    return f"kind: Service\nmetadata: {{name: {name}}}\nspec: {{{spec}}}\n---\n"
+    return f"apiVersion: v1\nkind: Service\nmetadata: {{name: {name}}}\nspec: {{{spec}}}\n---\n"
 
 
 @pytest.mark.parametrize(
@@ -293,7 +295,7 @@ def service_manifest(name: str, spec: str) -> str:
         ),
         (
             service_manifest("db", "clusterIP: None, selector: {app: db}")
-            + "kind: Pod\nmetadata: {name: db, labels: {app: db}}",
+            + "apiVersion: v1\nkind: Pod\nmetadata: {name: db, labels: {app: db}}",
             "db.default.svc.cluster.local A",
         ),
         (service_manifest("db", "clusterIP: None"), "cluster.local SOA"),
@@ -304,7 +306,7 @@ def service_manifest(name: str, spec: str) -> str:
         (
             service_manifest("a", "type: ExternalName, externalName: c.default.svc.cluster.local")
             + service_manifest("b", "clusterIP: None, selector: {app: db}")
-            + "kind: Pod\nmetadata: {name: db, labels: {app: db}}\n---\n"
+            + "apiVersion: v1\nkind: Pod\nmetadata: {name: db, labels: {app: db}}\n---\n"
             + service_manifest("c", "type: NodePort").replace("name: c", "name: c, namespace: prod")
             + service_manifest("d", "type: ClusterIP"),
             "d.default.svc.cluster.local A",
@@ -312,7 +314,7 @@ def service_manifest(name: str, spec: str) -> str:
         (
             service_manifest("a", "type: ExternalName, externalName: b.default.svc.cluster.local")
             + service_manifest("b", "clusterIP: None, selector: {app: db}")
-            + "kind: Pod\nmetadata: {name: db, labels: {app: db}}",
+            + "apiVersion: v1\nkind: Pod\nmetadata: {name: db, labels: {app: db}}",
             "b.default.svc.cluster.local A",
         ),
         ("", "cluster.local SOA"),

@@ -1,5 +1,6 @@
 """Manifests as text, and what a control plane makes of them, in short for tables."""
 
+import re
 from ipaddress import ip_address
 from typing import Any, cast
 
@@ -7,16 +8,27 @@ from svcdns.kube.manifests.controlplane import Objects, Options, make_objects
 from svcdns.kube.manifests.documents import parse
 from svcdns.kube.objects import EndpointSlice, Key, Kind, Service
 
+_KIND = re.compile(r"^(?P<indent> *)kind: (?P<kind>\w+)$", re.MULTILINE)
+_GROUPS = {
+    "EndpointSlice": "discovery.k8s.io/v1",
+    **dict.fromkeys(("Deployment", "ReplicaSet", "DaemonSet", "StatefulSet"), "apps/v1"),
+}
+
+
+def complete(text: str) -> str:
+    """Write below each kind its apiVersion, which tables leave out."""
+    return _KIND.sub(lambda match: f"{match[0]}\n{match['indent']}apiVersion: {_GROUPS.get(match['kind'], 'v1')}", text)
+
 
 def make(*texts: str, **options: Any) -> Objects:
     """Make the objects of files called ``0.yaml`` and so on; *options* are those of `Options`."""
-    documents = [document for index, text in enumerate(texts) for document in parse(f"{index}.yaml", text)]
+    documents = [document for index, text in enumerate(texts) for document in parse(f"{index}.yaml", complete(text))]
     return make_objects(documents, Options(**options)).objects
 
 
 def complain(*texts: str) -> tuple[str, ...]:
     """Say what is complained of in files called ``0.yaml`` and so on."""
-    documents = [document for index, text in enumerate(texts) for document in parse(f"{index}.yaml", text)]
+    documents = [document for index, text in enumerate(texts) for document in parse(f"{index}.yaml", complete(text))]
     return make_objects(documents, Options()).complaints
 
 

@@ -4,6 +4,7 @@ import pytest
 
 from svcdns.errors import ConfigError
 from svcdns.kube.manifests.documents import parse
+from tests.kube.manifests.folder import complete
 
 NAME = "metadata: {name: web}"
 A_LABEL = "expected up to 63 lower-case letters, digits and hyphens, with no hyphen at either end"
@@ -174,7 +175,7 @@ A_TYPE = "expected 'ClusterIP', 'NodePort', 'LoadBalancer' or 'ExternalName'"
 )
 def test_a_field_that_does_not_fit_is_named_with_what_it_should_be(text: str, reason: str) -> None:
     with pytest.raises(ConfigError) as fault:
-        parse("web.yaml", text)
+        parse("web.yaml", complete(text))
     assert fault.value.reason == reason
 
 
@@ -192,7 +193,7 @@ def test_a_word_that_yaml_takes_for_something_else_is_to_be_quoted(
     name: str, labels: str, field: str, word: str
 ) -> None:
     with pytest.raises(ConfigError) as fault:
-        parse("web.yaml", f"kind: Pod\nmetadata: {{name: {name}, labels: {labels}}}")
+        parse("web.yaml", complete(f"kind: Pod\nmetadata: {{name: {name}, labels: {labels}}}"))
     what = f"expected a string, found {word}, which YAML takes for another type: put it in quotes"
     assert fault.value.reason == f'Pod {name}: metadata.{field}: {what}, "{word}"'
 
@@ -216,5 +217,5 @@ def test_a_word_that_yaml_takes_for_something_else_is_to_be_quoted(
     ],
 )
 def test_fields_may_be_left_out_empty_or_unknown_as_in_the_api(text: str) -> None:
-    (document,) = parse("web.yaml", text)
+    (document,) = parse("web.yaml", complete(text))
     assert document.path == "web.yaml"

@@ -5,6 +5,10 @@ from hypothesis import strategies as st
 from svcdns.errors import ConfigError
 from svcdns.kube.manifests.documents import parse
 
+POD = "apiVersion: v1\nkind: Pod\n"
+SERVICE = "apiVersion: v1\nkind: Service\n"
+LIST = "apiVersion: v1\nkind: List\n"
+
 
 def name(text: str) -> list[tuple[int, str]]:
     """Return line and name of each object."""
@@ -53,23 +57,28 @@ def test_lists_hold_objects_and_lists() -> None:
 apiVersion: v1
 kind: List
 items:
-- kind: Service
+- apiVersion: v1
+  kind: Service
   metadata: {name: a}
   spec: {}
-- kind: List
+- apiVersion: v1
+  kind: List
   items:
-  - kind: ServiceList
+  - apiVersion: v1
+    kind: ServiceList
     items:
     - metadata: {name: b}
       spec: {}
     - metadata: {name: c}
       spec: {}
-  - kind: ConfigMapList
+  - apiVersion: v1
+    kind: ConfigMapList
     items: [{metadata: {name: d}}]
-- kind: PodList
+- apiVersion: v1
+  kind: PodList
   items: null
 """
-    assert name(text) == [(4, "Service default/a"), (11, "Service default/b"), (13, "Service default/c")]
+    assert name(text) == [(4, "Service default/a"), (14, "Service default/b"), (16, "Service default/c")]
 
 
 @pytest.mark.parametrize(
@@ -98,28 +107,30 @@ def test_json_is_read_with_its_escapes_and_tabs() -> None:
 
 
 def test_anchors_and_merge_keys_are_followed() -> None:
-    text = "kind: Pod\nmetadata:\n  name: web\n  labels: &own {app: web}\n  more: {<<: *own}\n  namespace: &n shop"
+    text = POD + "metadata:\n  name: web\n  labels: &own {app: web}\n  more: {<<: *own}\n  namespace: &n shop"
     (document,) = parse("web.yaml", text)
     assert document.key == ("shop", "web")
 
 
 def test_times_and_what_has_colons_in_it_stay_words() -> None:
-    text = "kind: Pod\nmetadata: {name: web, labels: {day: 2026-01-31, hour: 12:30, lap: 1:02.5, web: 1:1}}"
+    text = POD + "metadata: {name: web, labels: {day: 2026-01-31, hour: 12:30, lap: 1:02.5, web: 1:1}}"
     (document,) = parse("web.yaml", text)
     assert document.body.metadata.labels == {"day": "2026-01-31", "hour": "12:30", "lap": "1:02.5", "web": "1:1"}
 
 
 def test_a_kind_may_be_merged_too() -> None:
     text = """\
+apiVersion: v1
 kind: List
 items:
-- &first {kind: Service, metadata: {name: a}, spec: {}}
+- &first {apiVersion: v1, kind: Service, metadata: {name: a}, spec: {}}
 - <<: *first
   metadata: {name: b}
 - <<: *first
+  apiVersion: v1
   kind: ConfigMap
 """
-    assert name(text) == [(3, "Service default/a"), (4, "Service default/b")]
+    assert name(text) == [(4, "Service default/a"), (5, "Service default/b")]
 
 
 @pytest.mark.parametrize(
@@ -137,10 +148,10 @@ items:
             "expected YAML: while parsing a flow node, did not find expected node content",
         ),
         ("a: b\n---\nc: *d", 3, "expected YAML: found undefined alias"),
-        ("kind: Pod\nmetadata:\n  name: {{ .Values.name }}\n", 3, "expected YAML with words for keys, found a mapping"),
+        (POD + "metadata:\n  name: {{ .Values.name }}\n", 4, "expected YAML with words for keys, found a mapping"),
         (
-            "kind: Pod\nmetadata:\n  name: !secret x\n",
-            3,
+            POD + "metadata:\n  name: !secret x\n",
+            4,
             "expected YAML: could not determine a constructor for the tag '!secret'",
         ),
         (
@@ -149,20 +160,20 @@ items:
             "expected YAML, found a character that it cannot hold: control characters are not allowed",
         ),
         ("a: b\nc: &c\n  d:\n  - *c", 4, "expected YAML: found an alias of what it stands in"),
-        ("kind: Pod\nmetadata: &m {name: a, <<: *m}", 2, "expected YAML: found an alias of what it stands in"),
-        ("kind: Pod\nmetadata: {name: a}\n---\ngarbage\n", 4, 'expected an object, found "garbage"'),
-        ("kind: List\nitems:\n- 5", 3, "expected an object, found 5"),
-        ("kind: List\nitems:\n  kind: Pod", 3, "List: items: expected a list, found a mapping"),
-        ("kind: Pod\nmetadata:\n  name: web\n  labels:\n    a: b\n    c: 5", 6, "Pod web: metadata.labels: expected"),
-        ("kind: Pod\nmetadata:\n  name: web\n  labels:\n    a: b\n    5: c", 6, "Pod web: metadata.labels: expected"),
+        (POD + "metadata: &m {name: a, <<: *m}", 3, "expected YAML: found an alias of what it stands in"),
+        (POD + "metadata: {name: a}\n---\ngarbage\n", 5, 'expected an object, found "garbage"'),
+        (LIST + "items:\n- 5", 4, "expected an object, found 5"),
+        (LIST + "items:\n  kind: Pod", 4, "List: items: expected a list, found a mapping"),
+        (POD + "metadata:\n  name: web\n  labels:\n    a: b\n    c: 5", 7, "Pod web: metadata.labels: expected"),
+        (POD + "metadata:\n  name: web\n  labels:\n    a: b\n    5: c", 7, "Pod web: metadata.labels: expected"),
         (
-            "kind: Service\nmetadata:\n  name: web\nspec:\n  ports:\n  - port: 1\n  - name: x\n",
-            7,
+            SERVICE + "metadata:\n  name: web\nspec:\n  ports:\n  - port: 1\n  - name: x\n",
+            8,
             "Service web: spec.ports[1]",
         ),
-        ("---\nkind: Pod\nmetadata: {name: a}\n---\nkind: Pod\nmetadata: {\n  name: B}", 7, "Pod B: metadata.name"),
+        (f"---\n{POD}metadata: {{name: a}}\n---\n{POD}metadata: {{\n  name: B}}", 9, "Pod B: metadata.name"),
         (
-            "kind: Pod\nmetadata: {name: a}\nspec: {containers: [{ports: [{containerPort: !!int x}]}]}",
+            POD + "metadata: {name: a}\nspec: {containers: [{ports: [{containerPort: !!int x}]}]}",
             1,
             "Pod a: expected values that fit their tags",
         ),
@@ -212,13 +223,14 @@ def test_a_file_that_would_grow_out_of_bounds_is_refused_before_it_does(text: st
 
 def test_a_fault_shows_the_beginning_of_what_is_long() -> None:
     with pytest.raises(ConfigError) as fault:
-        parse("shop.yaml", f"kind: Pod\nmetadata: {{name: {'A' * 100_000}}}")
+        parse("shop.yaml", POD + f"metadata: {{name: {'A' * 100_000}}}")
     assert "A" * 100 + "…" in fault.value.reason
     assert len(fault.value.reason) < 500
 
 
 PIECES = (
-    *("kind: Service\n", "metadata:", "{name: web}", "spec:", "ports", ": ", "- ", "---\n", "\n", " ", "\t"),
+    *("apiVersion: v1\n", "kind: Service\n", "metadata:", "{name: web}", "spec:", "ports"),
+    *(": ", "- ", "---\n", "\n", " ", "\t"),
     *("[", "]", "{", "}", "&a ", "*a", "!!bool x", "!!timestamp x", "!!set ", "? ", "'", '"', "\\u", "|\n", "<<"),
     *("0x", "8" * 30),
 )
@@ -226,12 +238,12 @@ pieces = st.lists(st.sampled_from(PIECES))
 
 
 @given(pieces.map("".join))
-@example("kind: Service\nmetadata: {name: web}\nspec: {ports: [{port: 888888888888888888888888888888}]}")
-@example("kind: Service\nmetadata: {name: web}\nspec: !!bool x")
-@example("kind: Service\nmetadata: {name: web}\nspec: !!timestamp x")
-@example("kind: Service\nmetadata: {name: web}\nspec: &a {selector: *a}")
-@example("kind: Service\nmetadata: {name: web}\nspec: {ports: &a [*a]}")
-@example("kind: Service\n? [a, b]\n: c\n? {d: e}\n: f")
+@example(SERVICE + "metadata: {name: web}\nspec: {ports: [{port: 888888888888888888888888888888}]}")
+@example(SERVICE + "metadata: {name: web}\nspec: !!bool x")
+@example(SERVICE + "metadata: {name: web}\nspec: !!timestamp x")
+@example(SERVICE + "metadata: {name: web}\nspec: &a {selector: *a}")
+@example(SERVICE + "metadata: {name: web}\nspec: {ports: &a [*a]}")
+@example(SERVICE + "? [a, b]\n: c\n? {d: e}\n: f")
 def test_any_text_is_read_or_told_with_its_line(text: str) -> None:
     line = 1
     try:

@@ -19,7 +19,7 @@ KINDS = (Kind.SERVICE, Kind.ENDPOINT_SLICE, Kind.NAMESPACE)
 
 
 def service(name: str, address: str) -> str:
-    return f"kind: Service\nmetadata: {{name: {name}}}\nspec: {{clusterIP: {address}}}\n---\n"
+    return f"apiVersion: v1\nkind: Service\nmetadata: {{name: {name}}}\nspec: {{clusterIP: {address}}}\n---\n"
 
 
 class Folder:
@@ -113,7 +113,7 @@ def test_everything_is_there_after_loading(folder: Folder) -> None:
 
 
 def test_kinds_that_nobody_asks_for_are_left_out(folder: Folder) -> None:
-    folder.write("a.yaml", "kind: Pod\nmetadata: {name: web}")
+    folder.write("a.yaml", "apiVersion: v1\nkind: Pod\nmetadata: {name: web}")
     folder.load()
     assert len(folder.cluster.pods) == 0
 
@@ -253,7 +253,7 @@ def test_a_broken_file_keeps_its_last_good_state_and_is_told_once(folder: Folder
     path = folder.write("a.yaml", service("web", "10.0.0.1"))
     folder.write("b.yaml", service("api", "10.0.0.2"))
     manifests = folder.load()
-    folder.write("a.yaml", "kind: Service\nmetadata: {name: web}\n")
+    folder.write("a.yaml", "apiVersion: v1\nkind: Service\nmetadata: {name: web}\n")
     folder.write("b.yaml", service("api", "10.0.0.3"))
     settle(manifests)
     settle(manifests)
@@ -262,14 +262,14 @@ def test_a_broken_file_keeps_its_last_good_state_and_is_told_once(folder: Folder
         f"{path}:1: Service web: spec: expected a value, found nothing; what it held before stays until it is mended"
     )
     assert folder.log == [complaint]
-    folder.write("a.yaml", "# Still.\nkind: Service\nmetadata: {name: web}\n")
+    folder.write("a.yaml", "# Still.\napiVersion: v1\nkind: Service\nmetadata: {name: web}\n")
     settle(manifests)
     assert folder.log == [complaint, complaint.replace(":1:", ":2:")]
     folder.write("a.yaml", service("web", "10.0.0.4"))
     settle(manifests)
     assert folder.services == {"api": "10.0.0.3", "web": "10.0.0.4"}
     assert folder.log.pop() == f"{path}: mended"
-    folder.write("a.yaml", "kind: Service\nmetadata: {name: web}\n")
+    folder.write("a.yaml", "apiVersion: v1\nkind: Service\nmetadata: {name: web}\n")
     settle(manifests)
     path.unlink()
     settle(manifests)
@@ -351,10 +351,10 @@ def test_a_folder_that_cannot_be_listed_any_more_keeps_its_objects(folder: Folde
 
 def test_a_change_that_leaves_no_address_is_not_taken_in(folder: Folder) -> None:
     options = Options(service_cidr=(IPv4Network("10.0.0.0/30"), IPv6Network("fd00::/112")))
-    folder.write("a.yaml", "kind: Service\nmetadata: {name: a}\nspec: {}")
+    folder.write("a.yaml", "apiVersion: v1\nkind: Service\nmetadata: {name: a}\nspec: {}")
     manifests = folder.follow(options=options)
     manifests.load()
-    path = folder.write("b.yaml", "kind: Service\nmetadata: {name: b}\nspec: {}")
+    path = folder.write("b.yaml", "apiVersion: v1\nkind: Service\nmetadata: {name: b}\nspec: {}")
     settle(manifests)
     assert folder.services == {"a": "10.0.0.2"}
     (complaint,) = folder.log
@@ -362,7 +362,7 @@ def test_a_change_that_leaves_no_address_is_not_taken_in(folder: Folder) -> None
     assert complaint.endswith("; no change is taken in until this is mended")
     path.unlink()
     settle(manifests)
-    folder.write("a.yaml", "kind: Service\nmetadata: {name: c}\nspec: {}")
+    folder.write("a.yaml", "apiVersion: v1\nkind: Service\nmetadata: {name: c}\nspec: {}")
     settle(manifests)
     assert folder.services == {"c": "10.0.0.2"}
     assert folder.log == [complaint, f"{path}:1: mended"]

@@ -2,10 +2,11 @@ import pytest
 
 from svcdns.kube.manifests.documents import parse
 from svcdns.kube.manifests.workloads import RunningPod, find_pods
+from tests.kube.manifests.folder import complete
 
 
 def find(text: str) -> list[RunningPod]:
-    return find_pods(parse("pods.yaml", text))
+    return find_pods(parse("pods.yaml", complete(text)))
 
 
 def names(text: str) -> list[str]:
