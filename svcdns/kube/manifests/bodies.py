@@ -373,17 +373,17 @@ class StatefulSet(Workload, frozen=True):
 Body = Service | EndpointSlice | Endpoints | Namespace | Pod | Workload
 
 BODIES: dict[str, tuple[str, type[Body]]] = {
-    "Service": ("", Service),
-    "EndpointSlice": ("discovery.k8s.io", EndpointSlice),
-    "Endpoints": ("", Endpoints),
-    "Namespace": ("", Namespace),
-    "Pod": ("", Pod),
-    "Deployment": ("apps", Workload),
-    "ReplicaSet": ("apps", Workload),
-    "DaemonSet": ("apps", Workload),
-    "StatefulSet": ("apps", StatefulSet),
+    "Service": ("v1", Service),
+    "EndpointSlice": ("discovery.k8s.io/v1", EndpointSlice),
+    "Endpoints": ("v1", Endpoints),
+    "Namespace": ("v1", Namespace),
+    "Pod": ("v1", Pod),
+    "Deployment": ("apps/v1", Workload),
+    "ReplicaSet": ("apps/v1", Workload),
+    "DaemonSet": ("apps/v1", Workload),
+    "StatefulSet": ("apps/v1", StatefulSet),
 }
-"""The kinds that are read, each with its API group: Knative, for one, has a Service too."""
+"""The kinds that are read, each with its apiVersion."""
 
 
 def family_of(address: str) -> str:

@@ -4,8 +4,10 @@ JSON is read as the YAML that it is. What YAML 1.1 makes of a word (``no`` is fa
 kubectl, and where that does not fit its field the error says it.
 """
 
+import difflib
 import re
 from collections.abc import Iterator
+from functools import cache
 from typing import NamedTuple
 
 import msgspec
@@ -19,6 +21,12 @@ from svcdns.kube.objects import DEFAULT_NAMESPACE, Key
 _LONGEST_SHOWN = 100
 _STRING = "tag:yaml.org,2002:str"
 _NULL = "tag:yaml.org,2002:null"
+_VERSIONS = {f"{kind}{lists}": version for kind, (version, _) in BODIES.items() for lists in ("", "List")} | {
+    "List": "v1"
+}
+_KINDS = {kind.lower(): kind for kind in _VERSIONS}
+_GROUPS = {version.rpartition("/")[0] for version in _VERSIONS.values()} | {"core"}
+_NEAREST = 0.85  # no kind of these groups that is passed over comes near to one that is read
 _SURROGATES = re.compile(r"(?<!\\)((?:\\\\)*)\\u(d[89ab][0-9a-f]{2})\\u(d[c-f][0-9a-f]{2})", re.IGNORECASE)
 _FAULT = re.compile(r"(?P<what>.*?)(?: - at (?P<key>`key` in )?`\$(?P<path>[^`]*)`)?", re.DOTALL)
 _CHECK = re.compile(r"(?P<path>[\w.\[\]]+): (?P<expected>expected .*)")
@@ -68,7 +76,7 @@ def parse(path: str, text: str) -> list[Document]:
         text: Its content: YAML or JSON, several documents and ``List`` objects in each other included.
 
     Raises:
-        ConfigError: It is neither, or an object is not shaped as its kind.
+        ConfigError: It is neither, or an object does not say what it is, or is not shaped as its kind.
     """
     try:
         return list(_read(path, _SURROGATES.sub(_join_surrogates, text)))
@@ -96,7 +104,7 @@ def _read(path: str, text: str) -> Iterator[Document]:
 
 
 def _find_objects(
-    path: str, loader: Loader, node: yaml.Node, inferred: str = ""
+    path: str, loader: Loader, node: yaml.Node, inferred: tuple[str, str] = ("", "")
 ) -> Iterator[tuple[str, yaml.MappingNode]]:
     """Yield the objects that svcdns knows by kind, those of lists included.
 
@@ -104,24 +112,60 @@ def _find_objects(
         path: The file.
         loader: What puts in the fields that a mapping merges from others.
         node: A document, or an item of a list.
-        inferred: The kind where the item does not say it, as in the API's ``ServiceList``.
+        inferred: The kind and apiVersion where the item says neither, as in the API's ``ServiceList``.
     """
     if isinstance(node, yaml.ScalarNode) and node.tag != _NULL:
         raise ConfigError(path, node.start_mark.line + 1, f"expected an object, found {_show(node)}")
     if not isinstance(node, yaml.MappingNode):
         return  # an empty document, or a list, as patches are
     loader.flatten_mapping(node)
-    kind = _text(_field(node, "kind")) or inferred
+    kind = _read_word(path, "object", node, "kind")
+    version = _read_word(path, kind or "object", node, "apiVersion")
+    if not kind and not version:
+        kind, version = inferred
+    _check_type(path, node, kind, version)
     items = _field(node, "items") if kind.endswith("List") else None
     if isinstance(items, yaml.SequenceNode):
         for item in items.value:
-            yield from _find_objects(path, loader, item, kind.removesuffix("List"))
+            yield from _find_objects(path, loader, item, (kind.removesuffix("List"), version))
     elif items is not None and items.tag != _NULL:
         raise ConfigError(path, items.start_mark.line + 1, f"{kind}: items: expected a list, found {_show(items)}")
-    elif kind in BODIES:
-        group, slash, _ = _text(_field(node, "apiVersion")).partition("/")
-        if (group if slash else "") == BODIES[kind][0] or _field(node, "apiVersion") is None:
-            yield kind, node
+    elif kind in BODIES and version == _VERSIONS[kind]:
+        yield kind, node
+
+
+def _read_word(path: str, kind: str, node: yaml.MappingNode, name: str) -> str:
+    """Return the text of a field; nothing where it is not there."""
+    value = _field(node, name)
+    if value is None or value.tag == _NULL:
+        return ""
+    if value.tag != _STRING:
+        raise _explain(path, kind, node, f"{name}: expected a string")
+    return str(value.value)
+
+
+def _check_type(path: str, node: yaml.MappingNode, kind: str, version: str) -> None:
+    """Refuse an object that nearly is one that is read: kubectl and an API server would not take it, either.
+
+    Files that are none, such as Compose's or Helm's values, have neither kind nor metadata. Other groups have kinds of
+    the same names: Knative, for one, has a Service too.
+    """
+    if not kind and _field(node, "metadata") is not None:
+        raise _explain(path, "object", node, "kind: expected a value such as 'Service'")
+    if version and version.rpartition("/")[0] not in _GROUPS:
+        return
+    nearest = _find_nearest(kind)
+    if nearest and nearest != kind:
+        raise _explain(path, kind, node, f"kind: expected '{nearest}'")
+    if nearest and version != _VERSIONS[nearest]:
+        raise _explain(path, kind, node, f"apiVersion: expected '{_VERSIONS[nearest]}'")
+
+
+@cache  # a folder has thousands of objects, and few kinds
+def _find_nearest(kind: str) -> str:
+    """Return the kind that is read, or a list of, that is spelt like *kind*, or nearly so; nothing where none is."""
+    near = difflib.get_close_matches(kind.lower(), _KINDS, n=1, cutoff=_NEAREST)
+    return _KINDS[near[0]] if near else ""
 
 
 def _explain(path: str, kind: str, node: yaml.MappingNode, fault: str) -> ConfigError:
@@ -137,6 +181,8 @@ def _explain(path: str, kind: str, node: yaml.MappingNode, fault: str) -> Config
             _TYPES.get(each, each) for each in mismatch["types"].split(" | ") if each != "null"
         )
     found, complete = _locate(node, steps, keys=bool(match and match["key"]))
+    if check and not complete:
+        what += ", found nothing"
     if complete:
         what += f", found {_show(found)}"
         if "a string" in what and isinstance(found, yaml.ScalarNode) and found.tag != _STRING and found.value:
@@ -180,9 +226,9 @@ def _describe(kind: str, node: yaml.MappingNode) -> str:
     """Name an object as far as it says itself."""
     metadata = _field(node, "metadata")
     if not isinstance(metadata, yaml.MappingNode):
-        return kind
+        return _cut(kind)
     parts = [_cut(text) for field in ("namespace", "name") if (text := _text(_field(metadata, field)))]
-    return " ".join((kind, "/".join(parts))).strip()
+    return " ".join((_cut(kind), "/".join(parts))).strip()
 
 
 def _show(node: yaml.Node) -> str:

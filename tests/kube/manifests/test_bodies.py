@@ -43,7 +43,7 @@ A_TYPE = "expected 'ClusterIP', 'NodePort', 'LoadBalancer' or 'ExternalName'"
         ),
         (
             f"kind: Service\n{NAME}\nspec: {{type: ExternalName}}",
-            "Service web: spec.externalName: expected a name",
+            "Service web: spec.externalName: expected a name, found nothing",
         ),
         (
             f"kind: Service\n{NAME}\nspec: {{clusterIP: none}}",

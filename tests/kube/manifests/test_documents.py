@@ -15,6 +15,13 @@ def name(text: str) -> list[tuple[int, str]]:
     return [(document.line, str(document)) for document in parse("shop.yaml", text)]
 
 
+def refuse(text: str) -> tuple[int, str]:
+    """Return line and reason for which a text is refused."""
+    with pytest.raises(ConfigError) as fault:
+        parse("shop.yaml", text)
+    return fault.value.line, fault.value.reason
+
+
 def test_every_document_of_a_file_is_read_with_its_line_and_others_are_passed_over() -> None:
     text = """\
 # A shop.
@@ -47,7 +54,20 @@ spec: {template: {}}
     assert name(text) == [(2, "Namespace shop"), (17, "Service shop/web"), (22, "Deployment default/web")]
 
 
-@pytest.mark.parametrize("text", ["", "---\n", "# nothing\n", "null", "[]", "{}", "kind: [Service]", "kind: 5"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "---\n",
+        "# nothing\n",
+        "null",
+        "[]",
+        "{}",
+        "services: {web: {image: web}}",
+        "apiVersion: v2\nname: chart",
+        "kind: ConfigMap\nmetadata: {name: web}",
+    ],
+)
 def test_a_file_without_objects_holds_none(text: str) -> None:
     assert name(text) == []
 
@@ -81,25 +101,125 @@ items:
     assert name(text) == [(4, "Service default/a"), (14, "Service default/b"), (16, "Service default/c")]
 
 
+@pytest.mark.parametrize("group", ["serving.knative.dev/v1", "example.com/v1", "apps.example.com/v1"])
+@pytest.mark.parametrize("kind", ["Service", "service", "Services", "EndpointSlice", "Pod", "StatefulSet"])
+def test_kinds_of_other_api_groups_are_passed_over_whatever_they_are_called(group: str, kind: str) -> None:
+    assert name(f"apiVersion: {group}\nkind: {kind}\nmetadata: {{name: web}}\nspec: {{}}") == []
+
+
 @pytest.mark.parametrize(
-    ("version", "kind", "known"),
+    ("version", "kinds"),
     [
-        ("v1", "Service", True),
-        ("serving.knative.dev/v1", "Service", False),
-        ("discovery.k8s.io/v1", "EndpointSlice", True),
-        ("discovery.k8s.io/v1beta1", "EndpointSlice", True),
-        ("v1", "EndpointSlice", False),
-        ("example.com/v1", "Pod", False),
+        ("v1", "Binding ComponentStatus ConfigMap Event LimitRange Node PersistentVolume PersistentVolumeClaim"),
+        ("v1", "PodTemplate ReplicationController ResourceQuota Secret ServiceAccount Status"),
+        ("v1", "Config Template DeploymentConfig Route"),
+        ("apps/v1", "ControllerRevision Scale"),
+        ("networking.k8s.io/v1", "Ingress NetworkPolicy ServiceCIDR"),
+        ("batch/v1", "Job CronJob"),
     ],
 )
-def test_a_kind_counts_in_its_own_api_group_alone(version: str, kind: str, *, known: bool) -> None:
-    found = name(f"apiVersion: {version}\nkind: {kind}\nmetadata: {{name: web}}\nspec: {{}}")
-    assert found == ([(1, f"{kind} default/web")] if known else [])
+def test_kinds_that_have_no_part_in_names_are_passed_over(version: str, kinds: str) -> None:
+    assert name("---\n".join(f"apiVersion: {version}\nkind: {kind}\n" for kind in kinds.split())) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "apiVersion: v1\nkind: PodList\nitems: []",
+        "apiVersion: discovery.k8s.io/v1\nkind: EndpointSliceList\nitems: null",
+        "apiVersion: apps/v1\nkind: StatefulSetList",
+        "apiVersion: example.com/v1\nkind: ServiceList\nitems: [{metadata: {name: web}}]",
+    ],
+)
+def test_a_list_without_objects_of_ours_holds_none(text: str) -> None:
+    assert name(text) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "reason"),
+    [
+        (
+            "apiVersion: v1\nmetadata: {name: web}",
+            1,
+            "object web: kind: expected a value such as 'Service', found nothing",
+        ),
+        ("metadata: {}\nkind:\n", 2, "object: kind: expected a value such as 'Service', found nothing"),
+        ("apiVersion: v1\nkind: [Service]", 2, "object: kind: expected a string, found a list"),
+        (
+            "apiVersion: v1\nkind: 5",
+            2,
+            'object: kind: expected a string, found 5, which YAML takes for another type: put it in quotes, "5"',
+        ),
+        ("kind: Service\nmetadata: {name: web}", 1, "Service web: apiVersion: expected 'v1', found nothing"),
+        ("kind: List\nitems: []", 1, "List: apiVersion: expected 'v1', found nothing"),
+        ("kind: Pod\napiVersion: ''", 2, "Pod: apiVersion: expected 'v1', found nothing"),
+        (
+            "kind: Pod\napiVersion: 1",
+            2,
+            'Pod: apiVersion: expected a string, found 1, which YAML takes for another type: put it in quotes, "1"',
+        ),
+        (
+            LIST + "items:\n- metadata: {name: web}",
+            4,
+            "object web: kind: expected a value such as 'Service', found nothing",
+        ),
+        (LIST + "items:\n- kind: Pod", 4, "Pod: apiVersion: expected 'v1', found nothing"),
+        ("kind: PodList", 1, "PodList: apiVersion: expected 'v1', found nothing"),
+        ("apiVersion: v1\nkind: PodList\nitems: [{kind: Pod}]", 3, "Pod: apiVersion: expected 'v1', found nothing"),
+    ],
+)
+def test_an_object_says_its_kind_and_api_version(text: str, line: int, reason: str) -> None:
+    assert refuse(text) == (line, reason)
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("service", "Service"),
+        ("Services", "Service"),
+        ("Serivce", "Service"),
+        ("POD", "Pod"),
+        ("Pods", "Pod"),
+        ("namespace", "Namespace"),
+        ("Endpoint", "Endpoints"),
+        ("endpointslice", "EndpointSlice"),
+        ("EndpointSlices", "EndpointSlice"),
+        ("Endpointslce", "EndpointSlice"),
+        ("deployment", "Deployment"),
+        ("StatefullSet", "StatefulSet"),
+        ("list", "List"),
+        ("EndpointList", "EndpointsList"),
+    ],
+)
+@pytest.mark.parametrize("version", ["v1", "apps/v1", "discovery.k8s.io/v1", ""])
+def test_a_kind_that_is_nearly_one_of_ours_is_refused(version: str, kind: str, expected: str) -> None:
+    found = refuse(f"apiVersion: {version}\nkind: {kind}\nmetadata: {{name: web}}")
+    assert found == (2, f"{kind} web: kind: expected '{expected}', found \"{kind}\"")
+
+
+@pytest.mark.parametrize(
+    ("kind", "version", "expected"),
+    [
+        ("EndpointSlice", "discovery.k8s.io/v1beta1", "discovery.k8s.io/v1"),
+        ("EndpointSlice", "v1", "discovery.k8s.io/v1"),
+        ("Service", "v2", "v1"),
+        ("Endpoints", "V1", "v1"),
+        ("Namespace", "core/v1", "v1"),
+        ("Pod", "apps/v1", "v1"),
+        ("Deployment", "v1", "apps/v1"),
+        ("DaemonSet", "apps/v1beta2", "apps/v1"),
+        ("ServiceList", "v2", "v1"),
+    ],
+)
+def test_a_kind_has_one_api_version(kind: str, version: str, expected: str) -> None:
+    found = refuse(f"apiVersion: {version}\nkind: {kind}\nmetadata: {{name: web}}")
+    assert found == (1, f"{kind} web: apiVersion: expected '{expected}', found \"{version}\"")
 
 
 def test_json_is_read_with_its_escapes_and_tabs() -> None:
     text = (
-        '{\n\t"kind": "Pod",\n\t"metadata": {"name": "web", "labels":{"path":"a\\/b","face":"\\ud83d\\ude00",'
+        '{\n\t"apiVersion": "v1", "kind": "Pod",\n\t"metadata": {"name": "web", "labels":{"path":"a\\/b",'
+        '"face":"\\ud83d\\ude00",'
         '"not":"\\\\ud83d\\\\ude00"}}\n}'
     )
     (document,) = parse("web.json", text)
@@ -136,7 +256,11 @@ items:
 @pytest.mark.parametrize(
     ("text", "line", "reason"),
     [
-        ("a: b\n---\nkind: Pod\n metadata: x\n", 4, "expected YAML: mapping values are not allowed in this context"),
+        (
+            POD + "metadata: {name: a}\n---\nkind: Pod\n metadata: x\n",
+            6,
+            "expected YAML: mapping values are not allowed in this context",
+        ),
         (
             "a:\n\tb: c",
             2,
@@ -147,7 +271,7 @@ items:
             2,
             "expected YAML: while parsing a flow node, did not find expected node content",
         ),
-        ("a: b\n---\nc: *d", 3, "expected YAML: found undefined alias"),
+        (POD + "metadata: {name: a}\n---\nc: *d", 5, "expected YAML: found undefined alias"),
         (POD + "metadata:\n  name: {{ .Values.name }}\n", 4, "expected YAML with words for keys, found a mapping"),
         (
             POD + "metadata:\n  name: !secret x\n",
@@ -209,7 +333,7 @@ def chain(link: str, first: str = "[x]", length: int = 250) -> str:
             "found aliases that stand for more than 100000 values",
         ),
         (
-            "\n---\n".join([f"a: &a [{'x, ' * 1000}]\nb: [{'*a, ' * 30}]"] * 4),
+            "\n---\n".join([f"- &a [{'x, ' * 1000}]\n- [{'*a, ' * 30}]"] * 4),
             11,
             "found aliases that stand for more than 100000 values",
         ),
@@ -229,7 +353,7 @@ def test_a_fault_shows_the_beginning_of_what_is_long() -> None:
 
 
 PIECES = (
-    *("apiVersion: v1\n", "kind: Service\n", "metadata:", "{name: web}", "spec:", "ports"),
+    *(SERVICE, "apiVersion: v1\n", "kind: Service\n", "metadata:", "{name: web}", "spec:", "ports"),
     *(": ", "- ", "---\n", "\n", " ", "\t"),
     *("[", "]", "{", "}", "&a ", "*a", "!!bool x", "!!timestamp x", "!!set ", "? ", "'", '"', "\\u", "|\n", "<<"),
     *("0x", "8" * 30),

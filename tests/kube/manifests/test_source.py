@@ -135,7 +135,11 @@ def make_link_to_itself(path: Path) -> None:
     [
         (lambda path: path.write_text("a: b\nc: ["), 2, "expected YAML: "),
         (lambda path: path.write_bytes(b"a: b\nc: \xff"), 2, "expected UTF-8, found the octet 0xff"),
-        (lambda path: path.write_text("\nkind: Pod"), 2, "Pod: metadata: expected a value, found nothing"),
+        (
+            lambda path: path.write_text("\napiVersion: v1\nkind: Pod"),
+            2,
+            "Pod: metadata: expected a value, found nothing",
+        ),
         (make_pipe, 1, "expected a file, found a device, socket or pipe"),
         (make_dangling_link, 1, "cannot be read: No such file or directory"),
         (make_link_to_itself, 1, "cannot be read: Too many levels of symbolic links"),
