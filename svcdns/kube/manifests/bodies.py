@@ -177,7 +177,7 @@ class EndpointSlice(Fields, frozen=True):
         for index, endpoint in enumerate(self.endpoints or ()):
             for place, address in enumerate(endpoint.addresses or ()):
                 if self.address_type != FQDN:
-                    check_address(f"endpoints[{index}].addresses[{place}]", address)
+                    check_address(f"endpoints[{index}].addresses[{place}]", address, self.address_type)
 
 
 class EndpointAddress(Fields, frozen=True):

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import msgspec
 
 from svcdns.corefile.vocabulary import list_words
-from svcdns.kube.objects import octets
+from svcdns.kube.objects import FAMILIES, IPV6_OCTETS, octets
 
 _LARGEST_PORT = 65535
 
@@ -78,7 +78,8 @@ def check_target(field: str, value: int | str | None) -> None:
         raise ValueError(f"{field}: expected a port from 1 to {_LARGEST_PORT} or a port's name")
 
 
-def check_address(field: str, value: str) -> None:
-    """Check an address of either family."""
-    if octets(value) is None:
-        raise ValueError(f"{field}: expected an IP address")
+def check_address(field: str, value: str, family: str | None = None) -> None:
+    """Check an address of either family, or of the one that is named."""
+    packed = octets(value)
+    if packed is None or (family and family != FAMILIES[len(packed) == IPV6_OCTETS]):
+        raise ValueError(f"{field}: expected an {family or 'IP'} address")

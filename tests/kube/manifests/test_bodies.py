@@ -126,6 +126,14 @@ A_TYPE = "expected 'ClusterIP', 'NodePort', 'LoadBalancer' or 'ExternalName'"
             'EndpointSlice web: endpoints[0].addresses[0]: expected an IP address, found "db.example.com"',
         ),
         (
+            f"kind: EndpointSlice\n{NAME}\naddressType: IPv6\nendpoints: [{{addresses: ['fd00::1', 10.0.0.1]}}]",
+            'EndpointSlice web: endpoints[0].addresses[1]: expected an IPv6 address, found "10.0.0.1"',
+        ),
+        (
+            f"kind: EndpointSlice\n{NAME}\naddressType: IPv4\nendpoints: [{{addresses: ['fd00::1']}}]",
+            'EndpointSlice web: endpoints[0].addresses[0]: expected an IPv4 address, found "fd00::1"',
+        ),
+        (
             f"kind: EndpointSlice\n{NAME}\nendpoints: [{{hostname: a.b}}]",
             f'EndpointSlice web: endpoints[0].hostname: {A_LABEL}, found "a.b"',
         ),
@@ -211,6 +219,8 @@ def test_a_word_that_yaml_takes_for_something_else_is_to_be_quoted(
         f"kind: Service\n{NAME}\nspec: {{type: ClusterIP, externalName: not read}}",
         f"kind: StatefulSet\nmetadata: {{name: {A_LONG_NAME}}}\nspec: {{template: {{}}, replicas: 10}}",
         f"kind: EndpointSlice\n{NAME}\naddressType: FQDN\nendpoints: [{{addresses: [db.example.com]}}]",
+        f"kind: EndpointSlice\n{NAME}\naddressType: IPv4\nendpoints: [{{addresses: [10.0.0.1]}}]",
+        f"kind: EndpointSlice\n{NAME}\naddressType: IPv6\nendpoints: [{{addresses: ['FD00::1', '::ffff:192.0.2.1']}}]",
         f"kind: EndpointSlice\n{NAME}\nports: [{{port: null}}]\nendpoints: null",
         f"kind: Endpoints\n{NAME}",
         f"kind: DaemonSet\n{NAME}\nspec: {{template: {{metadata: null}}}}",
