@@ -4,6 +4,7 @@ It takes documents and gives the objects that an API server would list, through 
 the same Service has the same records from either source. Where a folder leaves a choice:
 
 - The same object written twice: the last one stands, as with ``kubectl apply``; where they differ, that is reported.
+- Two Services with the same cluster IP: both stand, since to drop one would lose a name; that is reported.
 - A Pod has an address of each family, so that Services of any family find it.
 - Slices that a cluster's own controllers made, as dumps hold them, give way where Pods of the folder are selected.
 - With `loopback` only addresses that no manifest writes become 127.0.0.1 and ::1, which no PTR
@@ -22,6 +23,7 @@ from svcdns.errors import ConfigError
 from svcdns.kube.decode import from_plain
 from svcdns.kube.manifests import bodies
 from svcdns.kube.manifests.addresses import POD_RANGES, SERVICE_RANGES, AddressPool, Loopback, Ranges
+from svcdns.kube.manifests.complaints import find_shared_addresses
 from svcdns.kube.manifests.documents import Document
 from svcdns.kube.manifests.endpoints import (
     CONTROLLERS,
@@ -92,7 +94,7 @@ def make_objects(documents: Iterable[Document], options: Options) -> Made:
             namespace, name = listed.key
             metadata = {"namespace": namespace, "name": name, "labels": listed.labels}
             objects[listed.kind][listed.key] = from_plain(listed.kind, {"metadata": metadata, **listed.content})
-    return Made(objects, complaints)
+    return Made(objects, (*complaints, *find_shared_addresses(current)))
 
 
 class _Addresses:

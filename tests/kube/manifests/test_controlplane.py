@@ -240,3 +240,28 @@ def test_what_is_written_twice_stands_as_it_was_written_last_and_is_told_where_i
     assert cluster_ips(make(first, second), "web") == ["10.0.0.2"]
     assert complain(first, second) == ("0.yaml:1: Service default/web is written again at 1.yaml:2, which stands",)
     assert complain(first, first) == ()
+
+
+def test_a_cluster_ip_that_two_services_write_is_told_and_both_keep_it() -> None:
+    text = web("clusterIPs: [10.0.0.1, 'fd00::1']", "api") + web("clusterIP: 10.0.0.2", "other")
+    second = "# More.\n" + web("clusterIP: 'FD00:0::1'") + web("clusterIP: 10.0.0.1", "more")
+    first, both = "Service default/api at 0.yaml:1", "both are answered, an API server would refuse one"
+    assert complain(text, second) == (
+        f"1.yaml:2: Service default/web has the cluster IP FD00:0::1 of {first}, too; {both}",
+        f"1.yaml:7: Service default/more has the cluster IP 10.0.0.1 of {first}, too; {both}",
+    )
+    made = make(text, second)
+    assert [cluster_ips(made, name) for name in ("api", "more")] == [["10.0.0.1", "fd00::1"], ["10.0.0.1"]]
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        (web("clusterIP: 10.0.0.1"), web("clusterIP: 10.0.0.1")),
+        (web("clusterIP: None"), web("clusterIP: None", "api")),
+        (web("clusterIP: 10.0.0.1, clusterIPs: [10.0.0.1]"), web("", "api")),
+        (web("clusterIP: 10.0.0.1"), web("type: ExternalName, externalName: a.example, clusterIP: 10.0.0.1", "api")),
+    ],
+)
+def test_nothing_is_told_of_cluster_ips_that_one_service_has(texts: tuple[str, ...]) -> None:
+    assert complain(*texts) == ()
