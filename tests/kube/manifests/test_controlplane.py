@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from svcdns.errors import ConfigError
-from svcdns.kube.objects import NO_PORTS, Kind, Namespace, Pod, Port, Service
+from svcdns.kube.objects import NO_PORTS, SERVICE_NAME_LABEL, Kind, Namespace, Pod, Port, Service
 from svcdns.kube.selector import parse_selector
 from tests.kube.manifests.folder import cluster_ips, complain, endpoints, make, pods_of, service
 
@@ -265,3 +265,24 @@ def test_a_cluster_ip_that_two_services_write_is_told_and_both_keep_it() -> None
 )
 def test_nothing_is_told_of_cluster_ips_that_one_service_has(texts: tuple[str, ...]) -> None:
     assert complain(*texts) == ()
+
+
+def test_endpoints_and_slices_that_no_service_stands_for_are_told() -> None:
+    text = f"""
+kind: EndpointSlice
+metadata: {{name: web-1, namespace: shop, labels: {{{SERVICE_NAME_LABEL}: web}}}}
+---
+kind: EndpointSlice
+metadata: {{name: alone}}
+---
+kind: Endpoints
+metadata: {{name: db}}
+---
+"""
+    assert complain(text, web("")) == (
+        "0.yaml:2: EndpointSlice shop/web-1: found no Service shop/web, so it is not answered by name",
+        f"0.yaml:6: EndpointSlice default/alone: found no label {SERVICE_NAME_LABEL}, so it is not answered by name",
+        "0.yaml:10: Endpoints default/db: found no Service default/db, so it is not answered by name",
+    )
+    there = web("", "db") + web("").replace("name: web", "name: web, namespace: shop")
+    assert complain(text.replace("name: alone", f"name: alone, labels: {{{SERVICE_NAME_LABEL}: db}}"), there) == ()
