@@ -286,6 +286,26 @@ def service_manifest(name: str, spec: str) -> str:
 
 
 @pytest.mark.parametrize(
+    ("texts", "found"),
+    [
+        ([""], "0 Services in 0 namespaces in 1 file"),
+        ([service_manifest("web", "")], "1 Service in 1 namespace in 1 file"),
+        ([service_manifest("web", ""), MANIFEST], "3 Services in 2 namespaces in 2 files"),
+    ],
+)
+def test_what_a_folder_holds_is_logged(
+    texts: list[str], found: str, corefile: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = corefile.parent / "manifests"
+    for index, text in enumerate(texts):
+        (folder / f"{index}.yaml").write_text(text)
+    (folder / "all.yaml").unlink()
+    with caplog.at_level(logging.INFO):
+        make_plugin("kubernetes cluster.local {\nmanifests manifests\n}", corefile)
+    assert f"{folder}: {found}" in caplog.messages
+
+
+@pytest.mark.parametrize(
     ("manifest", "example"),
     [
         (service_manifest("web", "ipFamilies: [IPv6]"), "web.default.svc.cluster.local AAAA"),

@@ -49,7 +49,7 @@ class AddressPool:
             if address not in self._taken:
                 self._taken.add(address)
                 return str(ip_address(address))
-        raise ValueError(f"expected a larger range than {network}, none of its {size} addresses is left")
+        raise ValueError(f"expected a larger range than {network}, which has no more than {size} to give")
 
 
 class Loopback:

@@ -92,9 +92,17 @@ def _open_folders(folders: Folders, settings: Settings, cluster: Cluster) -> Sou
     except OSError as error:
         option = settings.written[Path(error.filename)]
         raise option.error(f"found '{error.filename}', expected a file or folder: {error.strerror}") from None
-    found = f"{len(cluster.services)} Services in {len(cluster.namespaces)} namespaces"
-    log.info("%s: %s in %d files", ", ".join(map(str, folders.paths)), found, manifests.files)
+    found = (
+        _count(len(cluster.services), "Service"),
+        _count(len(cluster.namespaces), "namespace"),
+        _count(manifests.files, "file"),
+    )
+    log.info("%s: %s", ", ".join(map(str, folders.paths)), " in ".join(found))
     return Source(cluster, manifests.run)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _open_api(config: ApiConfig, cluster: Cluster, environment: Environment) -> Source:

@@ -112,8 +112,8 @@ def test_a_range_that_is_too_small_is_told_with_the_object_that_found_no_address
     with pytest.raises(ConfigError) as fault:
         make(text, service_cidr=(IPv4Network("10.0.0.0/30"), SMALL[1]))
     assert str(fault.value) == (
-        "0.yaml:6: Service default/b: no service_cidr address: expected a larger range than 10.0.0.0/30, none of its 1 "
-        "addresses is left"
+        "0.yaml:6: Service default/b: no service_cidr address: expected a larger range than 10.0.0.0/30, which has "
+        "no more than 1 to give"
     )
     pods = "kind: Deployment\nmetadata: {name: web}\nspec: {template: {}, replicas: 2}"
     with pytest.raises(ConfigError, match="Deployment default/web: no pod_cidr address") as fault:
