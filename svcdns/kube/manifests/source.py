@@ -6,7 +6,7 @@ by looking again and again, which works on every file system and with every way 
 and their symbolic links. What is still being written is left alone until two looks in a row see the same.
 
 A file that cannot be read or makes no sense keeps its last good state, and so does a folder of which nothing is there
-any more; the log says where and why, once, and when it is mended. Deleted files take their objects with them.
+any more; the log says where and why, once, and when that is over. Deleted files take their objects with them.
 """
 
 import asyncio
@@ -163,8 +163,6 @@ class Manifests:
         """Read a file that is not in the state in which it was read, and tell whether its documents differ."""
         path = place[1]
         if state is None:
-            if path not in self._unlisted:  # what was wrong with it is gone, and not mended
-                self._faults.pop(path, None)
             return bool(self._files.pop(place).documents)
         file = self._files.get(place, _File())
         if state == file.state:
@@ -217,14 +215,14 @@ class Manifests:
         self._say()
 
     def _say(self) -> None:
-        """Log each fault once, again if it went away and came back, and what was mended."""
+        """Log each fault once, again if it went away and came back, and which are over."""
         of_files = {path: file.fault for (_, path), file in sorted(self._files.items()) if file.fault}
         faults = {**of_files, **self._unlisted, **self._unmade}
         for where, fault in faults.items():
             if self._faults.get(where) != fault:
                 self._log(logging.WARNING, fault)
         for where in sorted(self._faults.keys() - faults.keys()):
-            self._log(logging.INFO, f"{where}: mended")
+            self._log(logging.INFO, f"{where}: the fault is over")
         self._faults = faults
 
     def _scan(self) -> tuple[list[_Look], dict[str, str]]:

@@ -272,13 +272,13 @@ def test_a_broken_file_keeps_its_last_good_state_and_is_told_once(folder: Folder
     folder.write("a.yaml", service("web", "10.0.0.4"))
     settle(manifests)
     assert folder.services == {"api": "10.0.0.3", "web": "10.0.0.4"}
-    assert folder.log.pop() == f"{path}: mended"
+    assert folder.log.pop() == f"{path}: the fault is over"
     folder.write("a.yaml", "apiVersion: v1\nkind: Service\nmetadata: {name: web}\n")
     settle(manifests)
     path.unlink()
     settle(manifests)
     assert folder.services == {"api": "10.0.0.3"}
-    assert folder.log == [complaint, complaint.replace(":1:", ":2:"), complaint]
+    assert folder.log == [complaint, complaint.replace(":1:", ":2:"), complaint, f"{path}: the fault is over"]
 
 
 def test_a_file_that_could_not_be_read_for_a_moment_is_read_again(folder: Folder) -> None:
@@ -294,7 +294,7 @@ def test_a_file_that_could_not_be_read_for_a_moment_is_read_again(folder: Folder
     assert folder.services == {"web": "10.0.0.2"}
     assert folder.log == [
         f"{path}:1: cannot be read: Too many open files; what it held before stays until it is mended",
-        f"{path}: mended",
+        f"{path}: the fault is over",
     ]
 
 
@@ -324,7 +324,7 @@ def test_a_folder_that_goes_away_keeps_its_objects_until_it_is_back(folder: Fold
     (path / "b.yaml").write_text(service("api", "10.0.0.2"))
     settle(manifests)
     assert folder.services == {"api": "10.0.0.2"}
-    assert folder.log == [gone, f"{path}: mended"]
+    assert folder.log == [gone, f"{path}: the fault is over"]
 
 
 def test_a_deleted_file_that_is_named_itself_takes_its_objects_with_it(folder: Folder) -> None:
@@ -350,7 +350,10 @@ def test_a_folder_that_cannot_be_listed_any_more_keeps_its_objects(folder: Folde
     settle(manifests)
     assert folder.services == {"web": "10.0.0.1"}
     stays = "what it held before stays until it is mended"
-    assert folder.log == [f"{path} cannot be read: Too many levels of symbolic links; {stays}", f"{path}: mended"]
+    assert folder.log == [
+        f"{path} cannot be read: Too many levels of symbolic links; {stays}",
+        f"{path}: the fault is over",
+    ]
 
 
 def test_a_change_that_leaves_no_address_is_not_taken_in(folder: Folder) -> None:
@@ -369,7 +372,7 @@ def test_a_change_that_leaves_no_address_is_not_taken_in(folder: Folder) -> None
     folder.write("a.yaml", "apiVersion: v1\nkind: Service\nmetadata: {name: c}\nspec: {}")
     settle(manifests)
     assert folder.services == {"c": "10.0.0.2"}
-    assert folder.log == [complaint, f"{path}:1: mended"]
+    assert folder.log == [complaint, f"{path}:1: the fault is over"]
 
 
 async def test_changes_are_followed_until_cancelled(folder: Folder) -> None:
