@@ -62,9 +62,8 @@ class Forward(Plugin):
 
     @property
     def unready(self) -> str:
-        """Which host names have no address yet."""
-        names = [host.text for stanza in self._stanzas for host in stanza.roster.unresolved]
-        return f"no address of {', '.join(names)} is known" if names else ""
+        """Which host names have no address yet, and why."""
+        return "; ".join(filter(None, (stanza.roster.missing for stanza in self._stanzas)))
 
     def upstreams(self) -> list[Upstream]:
         """Return every upstream that is asked at the time, each once."""

@@ -1,13 +1,14 @@
 """Where the addresses of upstreams come from: the Corefile itself, a file, or a host name."""
 
 import asyncio
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterable, Sequence
 from ipaddress import ip_address
 from typing import Protocol
 
 from svcdns.chain import Environment
 from svcdns.corefile import Directive
-from svcdns.dns.message import Query, Rcode, Response
+from svcdns.dns.message import Query, Rcode, Response, rcode_to_text
 from svcdns.dns.records import Rtype
 from svcdns.errors import UpstreamError
 from svcdns.net.asking import ask
@@ -22,6 +23,8 @@ _TYPES = (Rtype.A, Rtype.AAAA)
 _SHORTEST_TTL = 30.0
 _LONGEST_TTL = 3600.0
 _AGAIN = 5.0
+
+log = logging.getLogger(__name__)
 
 
 class Source(Protocol):
@@ -60,15 +63,17 @@ class Listed:
 
 
 class Resolved:
-    """The addresses of a host name; the last ones known stay while nobody gives newer ones.
-
-    Attributes:
-        host: The host name.
-    """
+    """The addresses of a host name; the last ones known stay while nobody gives newer ones."""
 
     def __init__(self, host: Host) -> None:
-        self.host = host
+        self._host = host
         self._addresses: tuple[Address, ...] = ()
+        self._failure = ""
+
+    @property
+    def missing(self) -> str:
+        """Why there is no address; empty where there is one."""
+        return "" if self._addresses else f"{self._host.text}: {self._failure or 'not looked up yet'}"
 
     def addresses(self) -> tuple[Address, ...]:
         """Return the addresses found last."""
@@ -80,14 +85,27 @@ class Resolved:
         Returns:
             After how many seconds to ask again.
         """
+        failures = []
         for resolver in resolvers:
-            answers = await asyncio.gather(*(_ask(resolver, Query(self.host.name, rtype)) for rtype in _TYPES))
+            answers = await asyncio.gather(*(_ask(resolver, Query(self._host.name, rtype)) for rtype in _TYPES))
             found = [rrset for answer in answers for rrset in answer.answer if rrset.rtype in _TYPES]
             if found:
                 hosts = [str(ip_address(rdata)) for rrset in found for rdata in rrset.rdatas]
-                self._addresses = tuple(Address(host, self.host.port, self.host.tls, self.host.text) for host in hosts)
+                port, tls, text = self._host.port, self._host.tls, self._host.text
+                self._addresses = tuple(Address(host, port, tls, text) for host in hosts)
+                self._tell("")
                 return min(_LONGEST_TTL, max(_SHORTEST_TTL, min(rrset.ttl for rrset in found)))
+            failures.append(_describe(resolver.label, answers))
+        self._tell("; ".join(failures) or "there is no name server to ask for it")
         return _AGAIN
+
+    def _tell(self, failure: str) -> None:
+        """Log how the look-up ended, where it ended otherwise than the last."""
+        if failure and failure != self._failure:
+            log.warning("upstream %s: %s", self._host.text, failure)
+        elif self._failure and not failure:
+            log.info("upstream %s is found", self._host.text)
+        self._failure = failure
 
 
 def open_source(directive: Directive, environment: Environment, destination: Destination) -> Source:
@@ -113,3 +131,15 @@ async def _ask(resolver: Upstream, query: Query) -> Response:
         return await ask(resolver, query, PATIENCE)
     except UpstreamError as error:
         return Response(Rcode.SERVFAIL, error=error)
+
+
+def _describe(label: str, answers: Iterable[Response]) -> str:
+    """Say what came of asking the name server *label*, which gave no address."""
+    for answer in answers:
+        if answer.error is not None:
+            return f"{label} gives no answer"
+        if answer.rcode == Rcode.NXDOMAIN:
+            return f"the name is not found, says {label}"
+        if answer.rcode != Rcode.NOERROR:
+            return f"{label} answers {rcode_to_text(answer.rcode)}"
+    return f"the name has no address, says {label}"

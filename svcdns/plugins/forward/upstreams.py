@@ -14,7 +14,7 @@ from svcdns.net.poller import Poller
 from svcdns.net.pool import Keeping, Route
 from svcdns.net.sockets import show_address
 from svcdns.net.upstream import Counters, Upstream
-from svcdns.plugins.forward.config import Address, Host, Settings, Tls
+from svcdns.plugins.forward.config import Address, Settings, Tls
 from svcdns.plugins.forward.question import Question
 from svcdns.plugins.forward.sources import Fixed, Resolved, open_source
 
@@ -116,9 +116,9 @@ class Roster:
         return self._current
 
     @property
-    def unresolved(self) -> list[Host]:
-        """The host names of which no address is known yet."""
-        return [source.host for source in self._resolved if not source.addresses()]
+    def missing(self) -> str:
+        """Which host names have no address, and why; empty where all have one."""
+        return "; ".join(filter(None, (source.missing for source in self._resolved)))
 
     @property
     def resolves(self) -> bool:

@@ -9,6 +9,7 @@ import pytest
 from svcdns.dns.message import Ede, Rcode
 from svcdns.errors import ConfigError
 from svcdns.net import resolvconf
+from svcdns.plugins.forward import sources
 from tests.fake_upstream import GOOD, FakeUpstream, answer, fake_upstream
 from tests.fakes import environment, set_up
 from tests.plugins.forward.forwarding import addresses, forwarding, until
@@ -82,10 +83,45 @@ async def test_a_host_name_is_looked_up_at_the_resolver() -> None:
             assert {seen.message.question[0].rdtype for seen in resolver.seen} == {1, 28}
 
 
-async def test_a_host_name_without_an_address_is_named_by_ready() -> None:
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("rcode-nxdomain.example", "the name is not found, says {}"),
+        ("rcode-refused.example", "{} answers REFUSED"),
+        ("rcode-noerror.example", "the name has no address, says {}"),
+        ("blackhole.example", "{} gives no answer"),
+    ],
+)
+async def test_a_host_name_without_an_address_is_named_with_the_reason(
+    name: str, reason: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(sources, "PATIENCE", 0.1)
     async with fake_upstream() as resolver:
-        text = f"forward . rcode-NXDOMAIN.example {{\n resolver 127.0.0.1:{resolver.port}\n}}"
+        text = f"forward . {name} {{\n resolver 127.0.0.1:{resolver.port}\n}}"
+        told = f"{name}: {reason.format(f'127.0.0.1:{resolver.port}')}"
         async with forwarding(text) as forward:
-            await resolver.wait_for(2)
-            assert forward.plugin.unready == "no address of rcode-nxdomain.example is known"
-            assert (await forward.ask("www.example.")).rcode == Rcode.SERVFAIL
+            assert forward.plugin.unready == f"{name}: not looked up yet"
+            await until(lambda: f"upstream {told}" in caplog.messages)
+            assert forward.plugin.unready == told
+            response = await forward.ask("www.example.")
+            assert (response.rcode, response.ede) == (Rcode.SERVFAIL, (Ede.NO_REACHABLE_AUTHORITY, told))
+
+
+async def test_a_host_name_that_stays_unknown_is_told_of_once_and_again_when_it_is_found(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    monkeypatch.setattr(sources, "_AGAIN", 0.0)
+    name = "rcode-nxdomain.example"
+    resolver = FakeUpstream()
+    async with (
+        fake_upstream(resolver),
+        forwarding(f"forward . {name} {{\n resolver 127.0.0.1:{resolver.port}\n}}") as forward,
+    ):
+        await resolver.wait_for(4)
+        resolver.helpful = True
+        await until(lambda: not forward.plugin.unready)
+    assert [message for message in caplog.messages if name in message] == [
+        f"upstream {name}: the name is not found, says 127.0.0.1:{resolver.port}",
+        f"upstream {name} is found",
+    ]
