@@ -181,7 +181,7 @@ async def test_a_corefile_that_stays_wrong_is_told_of_once(caplog: pytest.LogCap
 
         await server.until(is_refused_twice)
         assert caplog.text.count("'cach'") == 1
-        assert caplog.text.count("NOT_SET_ANYWHERE") == 1
+        assert caplog.text.count("'NOT_SET_ANYWHERE': it is left empty") == 1
 
 
 async def test_a_corefile_that_names_a_taken_port_opens_none_of_its_ports() -> None:

@@ -202,6 +202,8 @@ def test_a_start_that_fails_tells_which_variable_was_empty(tmp_path: Path) -> No
     path = tmp_path / "Corefile"
     done = start_in_vain(path, ". {\n    forward . {$NOT_SET_ANYWHERE}\n}\n")
     assert f"{path}:2: the environment has no 'NOT_SET_ANYWHERE': it is left empty" in done.stdout
+    expected = "expected an address, a host name or a file that is there"
+    assert done.stderr == f"{path}:2: forward: found '', {expected}; the environment has no 'NOT_SET_ANYWHERE'\n"
 
 
 def test_a_corefile_without_server_blocks_is_refused() -> None:

@@ -30,7 +30,7 @@ class Statement(Place):
 
     def error(self, reason: str) -> ConfigError:
         """Blame this line for *reason*, which need not repeat the name; the caller raises what it gets."""
-        return ConfigError(self.path, self.line, f"{self.name}: {reason}")
+        return Place.error(self, f"{self.name}: {reason}")
 
     def expected(self, syntax: str) -> ConfigError:
         """Blame the number or the shape of the arguments; *syntax* says what was expected, such as `ADDRESS [PORT]`."""
@@ -59,11 +59,11 @@ class Option(Statement):
 
     def unknown(self, known: Collection[str]) -> ConfigError:
         """Blame the name, which is none of *known*."""
-        return ConfigError(self.path, self.line, describe_unknown("option", self.name, known))
+        return Place.error(self, describe_unknown("option", self.name, known))
 
     def unsupported(self) -> ConfigError:
         """Blame the name, which CoreDNS knows."""
-        return ConfigError(self.path, self.line, f"'{self.name}' is an option of CoreDNS that svcdns does not have yet")
+        return Place.error(self, f"'{self.name}' is an option of CoreDNS that svcdns does not have yet")
 
 
 @dataclass(frozen=True, slots=True)

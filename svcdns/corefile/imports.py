@@ -124,7 +124,8 @@ class _Resolver:
             raise token.error("import: found no argument, expected one file, pattern or snippet")
         if after is not None and not (after.first or after.closes):
             raise after.error(f"import: found {show(after.text)}, expected one argument only")
-        name = self._fill_in(what).text
+        what = self._fill_in(what)
+        name = what.text
         bodies = [self._snippets[name]] if name in self._snippets else self._read_files(name, what)
         for body in bodies:
             self._limit(body, what, importers)
@@ -184,11 +185,12 @@ class _Resolver:
         """Put the environment's values into *token*; they are text even where they look like braces."""
         if "{" not in token.text or not _VARIABLE.search(token.text):
             return token
-        for dollar, percent in _VARIABLE.findall(token.text):
-            if (dollar or percent) not in self._environ:
-                self._warn(str(token.error(f"the environment has no {show(dollar or percent)}: it is left empty")))
+        names = dict.fromkeys(dollar or percent for dollar, percent in _VARIABLE.findall(token.text))
+        unset = tuple(name for name in names if name not in self._environ)
+        for name in unset:
+            self._warn(str(token.error(f"the environment has no {show(name)}: it is left empty")))
         text = _VARIABLE.sub(lambda match: self._environ.get(match[1] or match[2], ""), token.text)
-        return replace(token, text=text, literal=True)
+        return replace(token, text=text, literal=True, unset=unset)
 
 
 def _names_snippet(token: Token) -> bool:

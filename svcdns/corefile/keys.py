@@ -49,7 +49,7 @@ def parse_keys(token: Token, warn: Callable[[str], None]) -> Iterator[Key]:
     for name in zones:
         if not _PREFERRED.fullmatch(name):
             warn(str(token.error(f"zone {show(name)} is no host name in the preferred syntax of RFC 1035")))
-        yield Key(scheme, name, number, path=token.path, line=token.line)
+        yield Key(scheme, name, number, path=token.path, line=token.line, unset=token.unset)
 
 
 def _split_scheme(token: Token) -> tuple[str, str]:

@@ -26,14 +26,17 @@ class Place:
     Args:
         path: the file as the user would name it.
         line: counted from 1.
+        unset: the variables named there that the environment does not have.
     """
 
     path: str
     line: int
+    unset: tuple[str, ...] = ()
 
     def error(self, reason: str) -> ConfigError:
-        """Blame this place for *reason*; the caller raises what it gets."""
-        return ConfigError(self.path, self.line, reason)
+        """Blame this place for *reason*, and name what was left empty there; the caller raises what it gets."""
+        left_empty = "".join(f"; the environment has no {show(name)}" for name in self.unset)
+        return ConfigError(self.path, self.line, f"{reason}{left_empty}")
 
 
 @dataclass(frozen=True, slots=True)

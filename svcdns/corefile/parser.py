@@ -131,7 +131,7 @@ class _Parser:
             while not self._closed(opening):
                 options.append(self._option(name))
             self._expect_end_of_line()
-        return Directive(name.text, words, tuple(options), path=name.path, line=name.line)
+        return Directive(name.text, words, tuple(options), path=name.path, line=name.line, unset=name.unset)
 
     def _option(self, directive: Token) -> Option:
         name, words = self._line("option")
@@ -139,10 +139,10 @@ class _Parser:
         if following is not None and following.opens and not following.first:
             block = f"the block of {show(directive.text)} that line {directive.line} opened"
             raise following.error(f"found '{{' in {block}, expected options without blocks: is a '}}' missing above?")
-        return Option(name.text, words, path=name.path, line=name.line)
+        return Option(name.text, words, path=name.path, line=name.line, unset=name.unset)
 
     def _line(self, kind: str) -> tuple[Token, tuple[str, ...]]:
-        """Take a name and the words behind it, up to the end of the line or a brace."""
+        """Take a name and the words behind it, up to the end of the line or a brace. The name has what is unset."""
         name = self._tokens[self._position]
         if name.opens:
             raise name.error(f"found '{{', expected the {kind} that it belongs to in front of it on its line")
@@ -151,9 +151,10 @@ class _Parser:
         self._position += 1
         words = []
         while (token := self._next) is not None and not (token.first or token.opens or token.closes):
-            words.append(token.text)
+            words.append(token)
             self._position += 1
-        return name, tuple(words)
+        unset = dict.fromkeys(variable for token in (name, *words) for variable in token.unset)
+        return replace(name, unset=tuple(unset)), tuple(token.text for token in words)
 
     def _closed(self, opening: Token) -> bool:
         """Take the closing brace of the block that *opening* began, if it is next."""

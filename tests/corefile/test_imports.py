@@ -201,6 +201,40 @@ def test_keys_names_and_imports_take_values_from_the_environment(corefile: Calla
     assert [(directive.name, directive.words) for directive in block.directives] == [("cache", ("1",))]
 
 
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (
+            "{$A}. {\n}\na..b{$B}. {\n}",
+            "Corefile:3: found 'a..b.', expected a zone whose labels have 1 to 63 characters",
+        ),
+        ("{$B} {\n}", "Corefile:1: found '', expected the zones of a server block"),
+        (". {\n erors {$A}{$B}\n}", "Corefile:2: unknown directive 'erors', did you mean 'errors'?"),
+        (". {\n import {$B}\n}", "Corefile:2: import: found an empty argument, expected a file, pattern or snippet"),
+    ],
+)
+def test_an_error_names_the_variable_that_was_left_empty_in_its_line(
+    corefile: Callable[..., Corefile], text: str, reason: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        corefile(text, environ={"A": "a"})
+    assert str(caught.value) == f"{reason}; the environment has no 'B'"
+
+
+def test_an_error_of_a_plugin_names_the_variables_that_were_left_empty_in_its_line(
+    corefile: Callable[..., Corefile],
+) -> None:
+    (block,) = corefile(". {\n cache {$A}{$B}{$A} {%C%} {\n  denial {$D}\n }\n}", environ={"C": "1"}).blocks
+    (cache,) = block.directives
+    (denial,) = cache.options
+    assert (
+        str(cache.error("wrong")) == "Corefile:2: cache: wrong; the environment has no 'A'; the environment has no 'B'"
+    )
+    assert str(denial.expected("CAPACITY")).endswith("; the environment has no 'D'")
+    assert str(denial.unknown(["success"])).endswith("; the environment has no 'D'")
+    assert str(denial.unsupported()).endswith("; the environment has no 'D'")
+
+
 def test_a_variable_that_is_not_set_is_a_warning(corefile: Callable[..., Corefile], warnings: list[str]) -> None:
     corefile(". {\n forward . {$UPSTREAM}\n}")
     assert warnings == ["Corefile:2: the environment has no 'UPSTREAM': it is left empty"]

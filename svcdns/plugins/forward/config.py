@@ -297,7 +297,7 @@ def _parse_destination(directive: Directive, word: str) -> Destination:
         path = _relative(directive, word)
         if path.is_file():
             return File(path)
-        if "/" in word:
+        if "/" in word or not word:
             raise directive.error(f"found '{word}', expected an address, a host name or a file that is there")
     return _parse_address(directive, rest, tls=scheme == "tls")
 
@@ -312,8 +312,9 @@ def _parse_address(statement: Directive | Option, word: str, *, tls: bool = Fals
     try:
         return Address(str(ip_address(host)), port, tls, server_name)
     except ValueError:
-        zone = statement.value(parse_zone, host)
-    if server_name or statement.name == "resolver" or zone.rpartition(".")[0].replace(".", "").isdigit():
+        named = host and not server_name and statement.name != "resolver"
+        zone = statement.value(parse_zone, host) if named else ""
+    if not zone or zone.rpartition(".")[0].replace(".", "").isdigit():
         raise statement.error(f"found '{word}', expected an IP address")
     return Host(from_text(zone), zone.removesuffix("."), port, tls)
 

@@ -149,6 +149,9 @@ def test_certificates_that_are_none_are_refused(tmp_path: Path) -> None:
         ("forward . quic://9.9.9.9", "is a scheme of CoreDNS that svcdns does not have yet"),
         ("forward . http://9.9.9.9", "expected an address, 'dns://', 'tls://', a host name or a file"),
         ("forward . /no/such/file", "found '/no/such/file', expected an address, a host name or a file that is there"),
+        ('forward . ""', "forward: found '', expected an address, a host name or a file that is there"),
+        ("forward . dns://", "forward: found '', expected an IP address"),
+        ("forward . :53", "forward: found ':53', expected an IP address"),
         ("forward . 192.0.2.1:70000", "found '70000', expected a port from 0 to 65535"),
         ("forward . 192.0.2.1:0", "found '0', expected a port from 1 to 65535"),
         (
