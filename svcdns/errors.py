@@ -1,4 +1,9 @@
-"""The error tree: one class for each decision that a caller can take."""
+"""The error tree: one class for each decision that a caller can take; and what errors of others say in words."""
+
+import os
+import re
+
+_NUMBER = re.compile(r"\[Errno -?[0-9]+\] ")
 
 
 class SvcdnsError(Exception):
@@ -53,3 +58,16 @@ class ClusterError(SvcdnsError):
 
 class Expired(ClusterError):  # noqa: N818 - the API's own word for 410 Gone
     """The resource version is too old for a watch: list again."""
+
+
+def describe(error: BaseException) -> str:
+    """Say in words what went wrong: of an error of the system neither its number nor its file."""
+    number = getattr(error, "errno", None) or 0
+    if number > 0 and type(error).__module__ == "builtins":  # OpenSSL and resolvers have numbers of their own
+        return os.strerror(number)  # asyncio has an address where the system's words should be
+    return _NUMBER.sub("", getattr(error, "strerror", None) or str(error)) or type(error).__name__
+
+
+def describe_with_file(error: OSError) -> str:
+    """Say in words what went wrong, and with which file where the error knows."""
+    return f"{error.filename}: {describe(error)}" if error.filename else describe(error)

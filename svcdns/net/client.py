@@ -13,7 +13,7 @@ from typing import Protocol
 from svcdns.dns.message import Query, Rcode, Response
 from svcdns.dns.upstream import Answer, Asked, Likeness, compare, decode_response, without_edns
 from svcdns.dns.wire import is_truncated
-from svcdns.errors import UpstreamError, WireError
+from svcdns.errors import UpstreamError, WireError, describe
 from svcdns.net.ports import Port
 from svcdns.net.timers import Timer
 from svcdns.net.upstream import Upstream
@@ -173,7 +173,7 @@ class Exchange:
             self._close_socket()
             self._ask_datagram()
         elif self._port is None:
-            self._fail(_describe(error))
+            self._fail(describe(error))
 
     def _ask_datagram(self) -> None:
         """Send the question from a socket that no other is asked from meanwhile."""
@@ -368,7 +368,7 @@ class Exchange:
         self._blame(error)
         self._close_socket()
         if not self._streamed:
-            self._fail(_describe(error))
+            self._fail(describe(error))
 
     def _close_socket(self) -> None:
         if self._port is not None:
@@ -392,8 +392,3 @@ class Exchange:
         failure = UpstreamError(self.upstream.label, reason)
         failure.__cause__ = self._failure
         self._asker.fail(self, failure)
-
-
-def _describe(error: Exception) -> str:
-    """Say what the network said, without the numbers that Python puts before it."""
-    return getattr(error, "strerror", None) or str(error) or type(error).__name__

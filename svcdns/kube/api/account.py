@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from svcdns.errors import ClusterError
+from svcdns.errors import ClusterError, describe_with_file
 from svcdns.kube.api.config import ApiConfig
 from svcdns.kube.api.proxies import find_proxy
 
@@ -96,7 +96,7 @@ class Account:
         try:
             self._check()
         except OSError as error:
-            raise ValueError(_tell(error)) from error
+            raise ValueError(describe_with_file(error)) from error
 
     @property
     def changed(self) -> bool:
@@ -117,7 +117,7 @@ class Account:
         except TimeoutError as error:
             raise ClusterError(f"credentials: a credential plugin took longer than {_LOGIN_TIME:.0f} s") from error
         except OSError as error:
-            raise ClusterError(f"credentials: {_tell(error)}") from error
+            raise ClusterError(f"credentials: {describe_with_file(error)}") from error
         except ValueError as error:
             raise ClusterError(f"credentials: {error}") from error
         self.access = access
@@ -170,7 +170,7 @@ def _read_service_account(config: ApiConfig) -> Access:
         secret = Path(token).read_text(encoding="utf-8").strip()
         Path(authority).stat()
     except OSError as error:
-        raise ValueError(f"{_ALONE} ({_tell(error)})") from error
+        raise ValueError(f"{_ALONE} ({describe_with_file(error)})") from error
     if not secret:
         raise ValueError(f"{token}: found nothing, expected a token")
     return Access(
@@ -195,12 +195,8 @@ def _naming(*files: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise OSError(f"{', '.join(filter(None, files))}: {error.strerror or error}") from error
-
-
-def _tell(error: OSError) -> str:
-    """Tell of an error which file it is about, and no number; one that `_naming` raised says the file already."""
-    return f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        error.filename = ", ".join(filter(None, files))
+        raise
 
 
 def _stamp(files: tuple[str, ...]) -> Stamp:
