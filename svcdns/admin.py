@@ -9,12 +9,12 @@ aiohttp is imported by the first `Site.start`, since it takes longer to import t
 
 import asyncio
 import logging
-import os
 import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from importlib import import_module
 from typing import Any, cast
 
+from svcdns.errors import describe
 from svcdns.net.acceptor import PAUSE, Acceptor
 from svcdns.net.sockets import BindError, share
 
@@ -102,8 +102,7 @@ class Site:
         try:
             self._socket = await self._listen(shared=shared)
         except OSError as error:
-            reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error
-            raise BindError(f"cannot listen for HTTP on {self.address}: {reason}") from error
+            raise BindError(f"cannot listen for HTTP on {self.address}: {describe(error)}") from error
         self._acceptor = Acceptor(self._socket, self._take_in, self._make_room, self._pause)
         self._acceptor.start()
 

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from svcdns.corefile import Corefile, Source, parse
-from svcdns.errors import ConfigError, SvcdnsError
+from svcdns.errors import ConfigError, SvcdnsError, describe
 
 STANDARD_INPUT = "stdin"
 
@@ -41,7 +41,7 @@ class CorefileInput:
         try:
             text = self._read_standard_input() if path == STANDARD_INPUT else Path(path).read_text(encoding="utf-8")
         except OSError as error:
-            raise SvcdnsError(f"{path}: the Corefile cannot be read: {error.strerror}") from error
+            raise SvcdnsError(f"{path}: the Corefile cannot be read: {describe(error)}") from error
         except UnicodeDecodeError as error:
             raise ConfigError(path, 1, f"the Corefile is not UTF-8 at octet {error.start}") from error
         corefile = parse(
@@ -70,8 +70,7 @@ def read_import(pattern: str, importer: str) -> tuple[Source, ...]:
         importer: the file that holds the import.
 
     Raises:
-        OSError: a file cannot be read, or is a folder or a device.
-        ValueError: a file is not UTF-8.
+        ValueError: a file cannot be read, is a folder or a device, or is not UTF-8.
     """
     folder = Path(importer).parent
     matches = sorted(glob.glob(pattern, root_dir=folder, include_hidden=True))  # noqa: PTH207 - Path.glob takes no absolute pattern
@@ -81,8 +80,10 @@ def read_import(pattern: str, importer: str) -> tuple[Source, ...]:
 
 def _read_text(path: Path) -> str:
     if not path.is_file():
-        raise OSError(f"{path} is not a file")
+        raise ValueError(f"{path} is not a file")
     try:
         return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ValueError(f"{path}: {describe(error)}") from error
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is not UTF-8 at octet {error.start}") from error

@@ -6,6 +6,7 @@ import pytest
 from svcdns.corefile import Source, parse
 from svcdns.corefile_files import CorefileInput, read_import
 from svcdns.errors import ConfigError, SvcdnsError
+from tests.frontend import few_files
 
 
 def test_what_is_odd_is_told_of_the_last_reading_alone(tmp_path: Path) -> None:
@@ -52,6 +53,14 @@ def test_the_versions_of_a_mounted_config_map_are_passed_over(tmp_path: Path) ->
     (tmp_path / ".hidden.server").write_text("")
     paths = [source.path for source in read_import("*", str(tmp_path / "Corefile"))]
     assert paths == [str(tmp_path / ".hidden.server"), str(tmp_path / "a.server")]
+
+
+def test_an_import_that_cannot_be_read_is_told_of_in_words(tmp_path: Path) -> None:
+    (tmp_path / "custom").write_text("log")
+    path = str(tmp_path / "Corefile")
+    with few_files(0), pytest.raises(ConfigError) as caught:
+        parse(". {\n import custom\n}", path, known=["log"], environ={}, read=read_import, warn=pytest.fail)
+    assert str(caught.value) == f"{path}:2: import: cannot read 'custom': {tmp_path}/custom: Too many open files"
 
 
 def test_folders_devices_and_octets_are_no_imports(tmp_path: Path) -> None:

@@ -53,8 +53,8 @@ Reader = Callable[[str, str], Sequence[Source]]
 """Gives the files that a pattern names, in lexical order; none is an answer.
 
 Its arguments are the pattern of the `import` line, which may hold one `*` and one `?`, and the path of the file with
-this line, from whose folder a relative pattern counts. It raises OSError for a file that cannot be read, and ValueError
-for one that is no text.
+this line, from whose folder a relative pattern counts. It raises ValueError for a file that cannot be read, or is no
+text.
 """
 
 
@@ -151,7 +151,7 @@ class _Resolver:
             raise token.error(f"import: found {show(pattern)}, expected at most one '*', one '?' and no '[...]'")
         try:
             sources = self._read(pattern, token.path)
-        except (OSError, ValueError) as error:
+        except ValueError as error:
             raise token.error(f"import: cannot read {show(pattern)}: {error}") from error
         if sources:
             return [_Body(source.path, tuple(tokenize(source.text, source.path))) for source in sources]

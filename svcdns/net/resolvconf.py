@@ -10,6 +10,7 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from svcdns.dns.name import is_address
+from svcdns.errors import describe
 
 PORT = 53
 
@@ -81,7 +82,7 @@ class ResolvConf:
         try:
             self._named = parse_nameservers(self._path.read_text())
         except (OSError, UnicodeDecodeError) as error:
-            log.warning("%s cannot be read, its name servers stay as they were: %s", self._path, error)
+            log.warning("%s cannot be read, its name servers stay as they were: %s", self._path, describe(error))
         own = tuple(address for address in self._named if is_own(address, here))
         others = tuple(address for address in self._named if address not in own)
         if not others and own and all(ip_address(address).is_loopback for address in own):

@@ -47,7 +47,7 @@ from svcdns.corefile.values import parse_duration
 from svcdns.dns.message import Query, Rcode, Repeat, Response
 from svcdns.dns.name import Name, from_text
 from svcdns.dns.records import RRset, Rtype
-from svcdns.errors import ConfigError
+from svcdns.errors import ConfigError, describe
 
 _SYNTAX = "[round_robin | weighted FILE]"
 _ADDRESSES = frozenset({Rtype.A, Rtype.AAAA})
@@ -151,7 +151,9 @@ class WeightFile:
         try:
             text = self._path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            raise self._directive.error(f"the file of weights {self._path} cannot be read: {error}") from error
+            raise self._directive.error(
+                f"the file of weights {self._path} cannot be read: {describe(error)}"
+            ) from error
         if text != self._text:
             self._weights = _parse_weights(text, str(self._path))
             self._text = text

@@ -202,7 +202,10 @@ def test_a_file_that_says_nothing_is_an_error(weights: str, reason: str, tmp_pat
         ("loadbalance {\nreload 5s\n}", "3: reload: found without 'weighted'"),
         ("loadbalance weighted x {\nreload 5\n}", "3: reload: found '5', expected a duration"),
         ("loadbalance weighted x {\nreload\n}", "3: reload: found no arguments, expected DURATION"),
-        ("loadbalance weighted x {\nreload 0s\n}", "2: loadbalance: the file of weights x cannot be read"),
+        (
+            "loadbalance weighted x {\nreload 0s\n}",
+            "2: loadbalance: the file of weights x cannot be read: No such file or directory",
+        ),
         ("loadbalance {\nprefer\n}", "3: prefer: found no arguments, expected CIDR..."),
         ("loadbalance {\nprefer 10.0.0.0/33\n}", "3: prefer: found '10.0.0.0/33', expected a CIDR"),
         ("loadbalance {\nprefr 10.0.0.0/8\n}", "3: unknown option 'prefr', did you mean 'prefer'?"),

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from svcdns.errors import ClusterError
+from svcdns.errors import ClusterError, describe
 from svcdns.kube.api.account import Account
 from svcdns.kube.api.config import ApiConfig, Pace
 from svcdns.kube.api.failures import UnreachableError, make_failure, read_wait
@@ -19,6 +19,7 @@ from svcdns.kube.api.measures import Measures
 from svcdns.kube.api.session import Call, Session
 from svcdns.kube.api.throttle import TokenBucket
 from svcdns.kube.decode import status_from_json
+from svcdns.net.sockets import show_address
 
 _OK, _UNAUTHORIZED = 200, 401
 _LONGEST_ERROR = 2**16
@@ -215,7 +216,7 @@ def _describe(error: BaseException) -> str:
         case TimeoutError():
             return "there is no answer in time"
         case aiohttp.ClientSSLError():
-            return f"TLS: {error.os_error}"
+            return f"TLS: {describe(error.os_error)}"
         case aiohttp.ClientConnectorError():
-            return f"cannot connect: {error.os_error}"
-    return str(error) or type(error).__name__
+            return f"cannot connect to {show_address(error.host, error.port or 0)}: {describe(error.os_error)}"
+    return describe(error)

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import aiohttp
 
 from svcdns import __version__
+from svcdns.errors import describe
 from svcdns.kube.api.account import Access
 from svcdns.kube.api.config import Pace
 
@@ -91,7 +92,7 @@ async def _send_once(request: aiohttp.ClientRequest, send: aiohttp.ClientHandler
     except aiohttp.ClientConnectorError:
         raise
     except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
-        raise aiohttp.ClientConnectionError(str(error)) from error
+        raise aiohttp.ClientConnectionError(describe(error)) from error
 
 
 def make_socket(address: tuple[Any, ...], pace: Pace) -> socket.socket:

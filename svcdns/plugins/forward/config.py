@@ -12,6 +12,7 @@ from svcdns.corefile import DEFAULT_PORTS, Directive, Option
 from svcdns.corefile.values import parse_choice, parse_duration, parse_integer, parse_port, parse_zone
 from svcdns.dns.message import Rcode
 from svcdns.dns.name import ROOT, Name, from_text
+from svcdns.errors import describe, describe_with_file
 from svcdns.net.pool import Keeping
 from svcdns.plugins.forward.policy import POLICIES
 
@@ -367,7 +368,7 @@ def _digest(directive: Directive, tls: Tls) -> Tls:
         for name in filter(None, (tls.certificate, tls.key, tls.authorities)):
             digest.update(Path(name).read_bytes())
     except OSError as error:
-        raise directive.error(f"found TLS files that cannot be used: {error}") from error
+        raise directive.error(f"found TLS files that cannot be used: {describe_with_file(error)}") from error
     return tls._replace(digest=digest.hexdigest())
 
 
@@ -379,5 +380,5 @@ def _make_context(directive: Directive, files: Tls) -> ssl.SSLContext:
         if files.certificate:
             context.load_cert_chain(files.certificate, files.key)
     except (OSError, ValueError) as error:
-        raise directive.error(f"found TLS files that cannot be used: {error}") from error
+        raise directive.error(f"found TLS files that cannot be used: {describe(error)}") from error
     return context

@@ -10,7 +10,7 @@ from svcdns.chain import Environment
 from svcdns.corefile import Directive
 from svcdns.dns.message import Query, Rcode, Response, rcode_to_text
 from svcdns.dns.records import Rtype
-from svcdns.errors import UpstreamError
+from svcdns.errors import UpstreamError, describe
 from svcdns.net.asking import ask
 from svcdns.net.resolvconf import PORT, ResolvConf
 from svcdns.net.upstream import Upstream
@@ -123,7 +123,7 @@ def open_source(directive: Directive, environment: Environment, destination: Des
             try:
                 return Listed(ResolvConf(path, environment.clock, environment.listening))
             except (OSError, UnicodeDecodeError) as error:
-                raise directive.error(f"{path} cannot be read: {error}") from error
+                raise directive.error(f"{path} cannot be read: {describe(error)}") from error
 
 
 async def _ask(resolver: Upstream, query: Query) -> Response:

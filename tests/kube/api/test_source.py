@@ -421,6 +421,8 @@ async def test_an_api_server_that_comes_late_is_found(api: FakeApi) -> None:
     await api.stop()
     async with following(api) as follows:
         await until(lambda: len(follows.source.faults) == 3)
+        told = f"cannot connect to {api.address}:{api.port}: Connection refused"
+        assert all(fault.endswith(f": {told}") for fault in follows.source.faults.values())
         assert len(follows.cluster.pending) == 3
         await api.start()
         await synced(follows)

@@ -12,6 +12,7 @@ from svcdns.errors import ConfigError
 from svcdns.net.pool import Keeping
 from svcdns.plugins.forward.config import Address, File, Host, Probe, Settings, Tls, parse
 from tests.fakes import directives
+from tests.frontend import few_files
 from tests.manuals import fenced
 
 
@@ -124,6 +125,14 @@ def test_a_reload_uses_the_same_certificates_until_their_files_change(tmp_path: 
     assert read() is first
     trustme.CA().cert_pem.write_to_path(tmp_path / "ca.pem")
     assert read() is not first
+
+
+def test_certificates_that_cannot_be_read_are_named(tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").write_text("no matter what")
+    with few_files(0), pytest.raises(ConfigError) as caught:
+        settings("forward . tls://192.0.2.1 {\n tls ca.pem\n}", str(tmp_path / "Corefile"))
+    reason = f"found TLS files that cannot be used: {tmp_path}/ca.pem: Too many open files"
+    assert str(caught.value) == f"{tmp_path}/Corefile:2: forward: {reason}"
 
 
 def test_certificates_that_are_none_are_refused(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from svcdns.net import resolvconf
 from svcdns.plugins.forward import sources
 from tests.fake_upstream import GOOD, FakeUpstream, answer, fake_upstream
 from tests.fakes import environment, set_up
+from tests.frontend import few_files
 from tests.plugins.forward.forwarding import addresses, forwarding, until
 
 
@@ -61,6 +62,14 @@ def test_a_file_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
     path.write_bytes(b"nameserver \xff\n")
     with pytest.raises(ConfigError, match="cannot be read"):
         set_up(f"forward . {path}", "forward", environment())
+
+
+def test_a_file_that_cannot_be_opened_is_told_of_in_words(tmp_path: Path) -> None:
+    path = tmp_path / "resolv.conf"
+    path.write_text("nameserver 192.0.2.1\n")
+    with few_files(0), pytest.raises(ConfigError) as caught:
+        set_up(f"forward . {path}", "forward", environment())
+    assert str(caught.value) == f"Corefile:2: forward: {path} cannot be read: Too many open files"
 
 
 def addresses_of(address: str) -> FakeUpstream:
