@@ -273,13 +273,16 @@ class App:
                     self._warn()
                     log.error("the Corefile changed but cannot be put in force: %s", error)  # noqa: TRY400 - it says where
                 self._last_failure = str(error)
-            else:
-                self._last_failure = ""
 
     async def _reload(self, *, forced: bool) -> None:
         corefile = self._input.read()
-        unchanged = corefile.digest in (self._assembly.corefile.digest, self._refused_digest)
-        if unchanged and not forced:
+        if corefile.digest == self._refused_digest and not forced:
+            return
+        failure, self._last_failure = self._last_failure, ""
+        if corefile.digest == self._assembly.corefile.digest and not forced:
+            self._refused_digest = ""
+            if failure:
+                log.info("the Corefile is again the one in force")
             return
         self._refused_digest = corefile.digest
         log.info("reloading")

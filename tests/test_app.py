@@ -184,6 +184,26 @@ async def test_a_corefile_that_stays_wrong_is_told_of_once(caplog: pytest.LogCap
         assert caplog.text.count("'NOT_SET_ANYWHERE': it is left empty") == 1
 
 
+@pytest.mark.parametrize("wrong", ["cach", "cache 0"])
+async def test_a_corefile_that_is_put_back_is_told_of_and_what_was_wrong_is_told_of_anew(
+    wrong: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    back, refused = "the Corefile is again the one in force", "the Corefile changed but cannot be put in force"
+    looking = "mark.test {\n    reload 2s 0s\n}\n"
+
+    async with cluster() as (server, _, corefile):
+        await reload(server, corefile + looking, "mark.test", "REFUSED")
+        for written in (f"{corefile}{looking}. {{\n    {wrong}\n}}\n", corefile + looking) * 2:
+            caplog.clear()
+            server.write("Corefile", written)
+
+            async def is_told(text: str = back if written == corefile + looking else refused) -> bool:
+                return any(text in message for message in caplog.messages)
+
+            await server.until(is_told)
+
+
 async def test_a_corefile_that_names_a_taken_port_opens_none_of_its_ports() -> None:
     async with cluster() as (server, _, corefile):
         port = free_port()
