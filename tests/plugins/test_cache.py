@@ -770,6 +770,27 @@ async def test_the_zones_written_are_the_label() -> None:
     assert server.metric("requests_total", zones="example.org.,example.net.") == 1
 
 
+@pytest.mark.parametrize("words", ["10s", "1m30s example.org", "abc", "other.test", "10.0.0.0/8"])
+def test_what_is_taken_for_a_zone_but_hardly_meant_as_one_is_a_warning(
+    words: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    Server(f"cache {words}", zones=(from_text("example.org."), from_text("cluster.local.")))
+    reason = "is read as a zone, and only names in it are kept; a TTL is a plain number of seconds"
+    assert caplog.messages == [f"Corefile:2: cache: '{words.partition(' ')[0]}' {reason}"]
+
+
+def test_a_duration_is_a_slip_at_the_root_too(caplog: pytest.LogCaptureFixture) -> None:
+    Server("cache 10s")
+    assert len(caplog.messages) == 1
+
+
+@pytest.mark.parametrize("words", ["", "30", "30 other.test", "example.org", "web.EXAMPLE.org", "org", ".", "+30"])
+def test_what_may_be_meant_as_a_zone_is_no_warning(words: str, caplog: pytest.LogCaptureFixture) -> None:
+    Server(f"cache {words}", zones=(from_text("example.org."),))
+    Server("cache abc")
+    assert caplog.messages == []
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [

@@ -13,11 +13,12 @@ Syntax:
     }
     ```
 
-It stands below `kubernetes` and all else that answers from memory, so that only what `forward` brings is kept, and
-only for names in ZONES (those of the server block). Every record keeps its own TTL, at most TTL seconds (3600 for
-answers, 1800 for denials), and counts down; the answer is forgotten when the first of them comes to 0. What has a TTL
-of 0 is not kept, unless MINTTL says how long it is, nor is a denial without SOA. The contents outlive a reload, unless
-ZONES, `success`, `denial`, `disable`, `servfail` or TTL are others then.
+It stands below `kubernetes` and all else that answers from memory, so that only what `forward` brings is kept, and only
+for names in ZONES (those of the server block). TTL is a plain number of seconds: `10s` would be a zone. Every record
+keeps its own TTL, at most TTL seconds (3600 for answers, 1800 for denials), and counts down; the answer is forgotten
+when the first of them comes to 0. What has a TTL of 0 is not kept, unless MINTTL says how long it is, nor is a denial
+without SOA. The contents outlive a reload, unless ZONES, `success`, `denial`, `disable`, `servfail` or TTL are others
+then.
 
 - `success`, `denial`: how many answers, and denials that a name or type exists, are kept (9984 each, at least 1024),
   with 2 KiB for each on average. What was asked for once gives way before what was asked for again.

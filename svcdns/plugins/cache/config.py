@@ -1,12 +1,12 @@
 """What a `cache` directive says."""
 
 import re
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 
 from svcdns.corefile import Directive, Option
 from svcdns.corefile.values import parse_choice, parse_duration, parse_integer
-from svcdns.dns.name import Name, from_text
+from svcdns.dns.name import Name, from_text, is_within
 
 SMALLEST_CAPACITY = 1024
 
@@ -98,7 +98,7 @@ def parse(directive: Directive) -> Settings:
     """Read a directive."""
     words = directive.words
     longest = None
-    if words and words[0].lstrip("+-").isdecimal():
+    if words and _is_ttl(words[0]):
         longest = directive.value(parse_integer, words[0], 1, _MOST)
         words = words[1:]
     settings = Settings(
@@ -109,6 +109,37 @@ def parse(directive: Directive) -> Settings:
     for option in directive.options:
         settings = _apply(settings, option)
     return settings
+
+
+def find_slip(directive: Directive, zones: Sequence[Name]) -> str:
+    """Say what a directive hardly means: a first argument that is no number is a zone, as for CoreDNS.
+
+    Args:
+        directive: A directive that can be read.
+        zones: The zones of its server block.
+
+    Returns:
+        What is odd about it; empty where that may be meant.
+    """
+    word = directive.words[0] if directive.words else ""
+    if not word or _is_ttl(word):
+        return ""
+    written = [from_text(zone) for zone in directive.zones([word])]
+    if not _is_duration(word) and any(is_within(a, [b]) or is_within(b, [a]) for a in written for b in zones):
+        return ""
+    return f"'{word}' is read as a zone, and only names in it are kept; a TTL is a plain number of seconds"
+
+
+def _is_ttl(word: str) -> bool:
+    return word.lstrip("+-").isdecimal()
+
+
+def _is_duration(word: str) -> bool:
+    try:
+        parse_duration(word)
+    except ValueError:
+        return False
+    return True
 
 
 def _apply(settings: Settings, option: Option) -> Settings:

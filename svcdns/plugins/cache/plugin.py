@@ -1,6 +1,7 @@
 """The plugin: what is told from the cache, what is asked for, what is kept."""
 
 import asyncio
+import logging
 import math
 from asyncio import Task
 from collections.abc import Sequence
@@ -9,7 +10,7 @@ from svcdns.chain import Environment, Handler, Plugin, only
 from svcdns.corefile import Directive
 from svcdns.dns.message import Lease, Query, Rcode, Repeat, Response
 from svcdns.dns.name import is_within, to_text
-from svcdns.plugins.cache.config import Prefetch, Settings, Stale, parse
+from svcdns.plugins.cache.config import Prefetch, Settings, Stale, find_slip, parse
 from svcdns.plugins.cache.counters import Counters
 from svcdns.plugins.cache.entry import PLUGIN, Entry, Kind, classify, make_entry, make_failure
 from svcdns.plugins.cache.table import Key, Store
@@ -19,10 +20,15 @@ RECHECK = 30.0
 
 _USEFUL = frozenset({Rcode.NOERROR, Rcode.NXDOMAIN})
 
+log = logging.getLogger(__name__)
+
 
 def setup(directives: Sequence[Directive], environment: Environment) -> Plugin:
     """Read ``cache``."""
-    settings = parse(only(directives))
+    directive = only(directives)
+    settings = parse(directive)
+    if slip := find_slip(directive, environment.zones):
+        log.warning("%s", directive.error(slip))
     store = environment.keep(
         (PLUGIN, environment.place(), settings.terms),
         lambda: Store(settings.success.capacity, settings.denial.capacity),
