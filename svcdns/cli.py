@@ -8,10 +8,12 @@ import platform
 import re
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
+from itertools import islice
 from pathlib import Path
 from types import FrameType
+from typing import NoReturn
 
 import uvloop
 
@@ -31,9 +33,10 @@ _TEXT = "text"
 _FLAG = re.compile(r"--?([^-=][^=]*)(=.*)?", re.DOTALL)
 _SWITCHES = {
     "plugins": "list the plugins",
-    "quiet": "print no banner at the start",
+    "quiet": "print no zones, version and examples at the start; log lines are printed all the same",
     "version": "show the version",
 }
+_HELP = ("help", "h")
 _TRUTHS = dict.fromkeys(("1", "t", "T", "true", "TRUE", "True"), True) | dict.fromkeys(
     ("0", "f", "F", "false", "FALSE", "False"), False
 )
@@ -52,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Raises:
         SystemExit: SIGTERM came before the server was up: 143.
     """
-    flags = _parser().parse_args([_spell(each) for each in (sys.argv[1:] if arguments is None else arguments)])
+    flags = _parser().parse_args(list(_spell(sys.argv[1:] if arguments is None else arguments)))
     if flags.extra:
         print(f"found {' '.join(flags.extra)!r}, expected flags only", file=sys.stderr)
         return 1
@@ -133,10 +136,33 @@ def _give_up(number: int, _: FrameType | None) -> None:
     raise SystemExit(_SIGNAL_BASE + number)
 
 
+class _Formatter(argparse.HelpFormatter):
+    """Shows flags as Go does, with one dash."""
+
+    def format_help(self) -> str:
+        return _show(super().format_help())
+
+    def _format_action_invocation(self, action: argparse.Action) -> str:
+        return _show(super()._format_action_invocation(action))  # or columns would be set for two dashes
+
+
+class _Parser(argparse.ArgumentParser):
+    """Knows flags with two dashes, for with one, `-p53` would be `-p 53`; and shows them with one."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(_show(message))
+
+
+def _show(text: str) -> str:
+    return text.replace("--", "-")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="svcdns", description=_PURPOSE, allow_abbrev=False, add_help=False)
+    parser = _Parser(
+        prog="svcdns", description=_PURPOSE, formatter_class=_Formatter, allow_abbrev=False, add_help=False
+    )
     add = parser.add_argument
-    add("--help", "--h", action="help", help="show this")
+    add(*(f"--{name}" for name in _HELP), action="help", help="show this")
     add("--conf", default="Corefile", metavar="FILE", help="Corefile to load; stdin is standard input")
     add("--dns.port", "--p", dest="port", default="53", metavar="PORT", help="port of server blocks without one (53)")
     add("--log-format", default=_TEXT, metavar="FORMAT", help="how log lines are written: text")
@@ -148,13 +174,24 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _spell(argument: str) -> str:
-    """Spell a flag as argparse knows it: to Go one dash is as good as two, and a switch without a value is true."""
-    match = _FLAG.fullmatch(argument)
-    if match is None:
-        return argument
-    name, value = match.groups(default="")
-    return f"--{name}{value or '=true' * (name in _SWITCHES)}"
+def _spell(arguments: Iterable[str]) -> Iterator[str]:
+    """Spell flags as argparse knows them.
+
+    To Go one dash is as good as two, a switch without a value is true, and what follows any other flag is its value,
+    whatever it begins with.
+    """
+    rest = iter(arguments)
+    for argument in rest:
+        match = _FLAG.fullmatch(argument)
+        if match is None:
+            yield argument
+            continue
+        name, value = match.groups(default="")
+        if name in _SWITCHES:
+            value = value or "=true"
+        elif not value and name not in _HELP:
+            value = "".join(f"={following}" for following in islice(rest, 1))
+        yield f"--{name}{value}"
 
 
 def _parse_truth(text: str) -> bool:

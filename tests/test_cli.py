@@ -168,6 +168,8 @@ def test_plugins_lists_every_directive() -> None:
         (["-log-format", "json"], 1),
         (["-p", "70000"], 1),
         (["-p", "domain"], 1),
+        (["-workers", "-1"], 1),
+        (["-workers"], 2),
         (["extra"], 1),
         (["-conf", "/no/such/Corefile"], 1),
     ],
@@ -176,6 +178,29 @@ def test_flags_and_files_that_cannot_be_used_end_the_start(arguments: list[str],
     done = run(*arguments)
     assert done.returncode == code
     assert "Traceback" not in done.stderr
+
+
+def test_the_help_shows_flags_as_go_does_and_says_what_quiet_leaves_out() -> None:
+    done = run("-help")
+    assert done.returncode == 0
+    assert "--" not in done.stdout
+    assert "\n  -help, -h             show this\n  -conf FILE            Corefile to load" in done.stdout
+    assert "zones, version and examples" in " ".join(done.stdout.split())
+    assert run("-h").stdout == run("--help").stdout == done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["-workers", "-1"], "-workers: found '-1', expected a number from 1 to 1024, or auto"),
+        (["-workers=-1"], "-workers: found '-1', expected a number from 1 to 1024, or auto"),
+        (["-p", "-quiet"], "-dns.port: found '-quiet', expected a port from 0 to 65535"),
+        (["-workers"], "svcdns: error: argument -workers: expected one argument"),
+        (["-nonsense"], "svcdns: error: unrecognized arguments: -nonsense"),
+    ],
+)
+def test_a_flag_that_cannot_be_used_is_named_as_it_is_written(arguments: list[str], told: str) -> None:
+    assert run(*arguments).stderr.splitlines()[-1] == told
 
 
 def test_a_missing_corefile_is_named() -> None:
