@@ -43,7 +43,7 @@ class CorefileInput:
         except OSError as error:
             raise SvcdnsError(f"{path}: the Corefile cannot be read: {describe(error)}") from error
         except UnicodeDecodeError as error:
-            raise ConfigError(path, 1, f"the Corefile is not UTF-8 at octet {error.start}") from error
+            raise _blame(path, error) from error
         corefile = parse(
             text, path, known=self._known, environ=self._environ, read=read_import, warn=self.warnings.append
         )
@@ -70,7 +70,8 @@ def read_import(pattern: str, importer: str) -> tuple[Source, ...]:
         importer: the file that holds the import.
 
     Raises:
-        ValueError: a file cannot be read, is a folder or a device, or is not UTF-8.
+        ValueError: a file cannot be read, or is a folder or a device.
+        ConfigError: a file is not UTF-8.
     """
     folder = Path(importer).parent
     matches = sorted(glob.glob(pattern, root_dir=folder, include_hidden=True))  # noqa: PTH207 - Path.glob takes no absolute pattern
@@ -86,4 +87,10 @@ def _read_text(path: Path) -> str:
     except OSError as error:
         raise ValueError(f"{path}: {describe(error)}") from error
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not UTF-8 at octet {error.start}") from error
+        raise _blame(str(path), error) from error
+
+
+def _blame(path: str, error: UnicodeDecodeError) -> ConfigError:
+    """Blame the line that holds the first octet that is not UTF-8."""
+    line = error.object.count(b"\n", 0, error.start) + 1
+    return ConfigError(path, line, f"found octet 0x{error.object[error.start]:02x}, expected UTF-8")

@@ -258,6 +258,12 @@ def test_a_stop_is_clean(corefile: Path, number: signal.Signals) -> None:
         assert process.wait(20) == 0
 
 
+def test_a_line_of_standard_input_that_is_not_utf_8_is_named() -> None:
+    command = [sys.executable, "-m", "svcdns", "-conf", "stdin"]
+    done = subprocess.run(command, input=b". {\n # \xff\n}", capture_output=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (1, b"stdin:2: found octet 0xff, expected UTF-8\n")
+
+
 def test_a_closed_standard_input_holds_no_corefile() -> None:
     command = 'exec "$0" -m svcdns -conf stdin <&-'
     closed = ["sh", "-c", command, sys.executable]

@@ -53,8 +53,8 @@ Reader = Callable[[str, str], Sequence[Source]]
 """Gives the files that a pattern names, in lexical order; none is an answer.
 
 Its arguments are the pattern of the `import` line, which may hold one `*` and one `?`, and the path of the file with
-this line, from whose folder a relative pattern counts. It raises ValueError for a file that cannot be read, or is no
-text.
+this line, from whose folder a relative pattern counts. It raises ValueError for a file that cannot be read, and
+ConfigError for one that is no text.
 """
 
 
