@@ -25,8 +25,9 @@ _VERSIONS = {f"{kind}{lists}": version for kind, (version, _) in BODIES.items() 
     "List": "v1"
 }
 _KINDS = {kind.lower(): kind for kind in _VERSIONS}
-_GROUPS = {version.rpartition("/")[0] for version in _VERSIONS.values()} | {"core"}
-_NEAREST = 0.85  # no kind of these groups that is passed over comes near to one that is read
+_GROUPS = {version.rpartition("/")[0] for version in _VERSIONS.values()}
+_FEWEST_FIELDS = 2
+_NEAREST = 0.85  # no kind of Kubernetes' own groups that is passed over comes near to one that is read
 _SURROGATES = re.compile(r"(?<!\\)((?:\\\\)*)\\u(d[89ab][0-9a-f]{2})\\u(d[c-f][0-9a-f]{2})", re.IGNORECASE)
 _FAULT = re.compile(r"(?P<what>.*?)(?: - at (?P<key>`key` in )?`\$(?P<path>[^`]*)`)?", re.DOTALL)
 _CHECK = re.compile(r"(?P<path>[\w.\[\]]+): (?P<expected>expected .*)")
@@ -119,8 +120,7 @@ def _find_objects(
     if not isinstance(node, yaml.MappingNode):
         return  # an empty document, or a list, as patches are
     loader.flatten_mapping(node)
-    kind = _read_word(path, "object", node, "kind")
-    version = _read_word(path, kind or "object", node, "apiVersion")
+    kind, version = _read_word(node, "kind"), _read_word(node, "apiVersion")
     if not kind and not version:
         kind, version = inferred
     _check_type(path, node, kind, version)
@@ -134,26 +134,24 @@ def _find_objects(
         yield kind, node
 
 
-def _read_word(path: str, kind: str, node: yaml.MappingNode, name: str) -> str:
-    """Return the text of a field; nothing where it is not there."""
+def _read_word(node: yaml.MappingNode, name: str) -> str:
+    """Return the text of a field; nothing where it is not there, or is no string."""
     value = _field(node, name)
-    if value is None or value.tag == _NULL:
-        return ""
-    if value.tag != _STRING:
-        raise _explain(path, kind, node, f"{name}: expected a string")
-    return str(value.value)
+    return str(value.value) if value is not None and value.tag == _STRING else ""
 
 
 def _check_type(path: str, node: yaml.MappingNode, kind: str, version: str) -> None:
     """Refuse an object that nearly is one that is read: kubectl and an API server would not take it, either.
 
-    Files that are none, such as Compose's or Helm's values, have neither kind nor metadata. Other groups have kinds of
-    the same names: Knative, for one, has a Service too.
+    What has less than two of the fields below is no object: Compose's files, Helm's values and charts, Grafana's
+    sources. Groups with a dot are others': Knative, for one, has a Service, too.
     """
-    if not kind and _field(node, "metadata") is not None:
-        raise _explain(path, "object", node, "kind: expected a value such as 'Service'")
-    if version and version.rpartition("/")[0] not in _GROUPS:
+    fields = (kind, version, _field(node, "metadata"), _field(node, "items"))
+    group = version.rpartition("/")[0]
+    if len(list(filter(None, fields))) < _FEWEST_FIELDS or ("." in group and group not in _GROUPS):
         return
+    if not kind:
+        raise _explain(path, "object", node, "kind: expected a value such as 'Service'")
     nearest = _find_nearest(kind)
     if nearest and nearest != kind:
         raise _explain(path, kind, node, f"kind: expected '{nearest}'")
