@@ -1,29 +1,53 @@
 """What people should know about manifests that are no faults: an API server would not have it, or it does nothing."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import NamedTuple
 
 from svcdns.kube.manifests import bodies
 from svcdns.kube.manifests.documents import Document
-from svcdns.kube.objects import EXTERNAL_NAME, SERVICE_NAME_LABEL, octets
+from svcdns.kube.objects import EXTERNAL_NAME, SERVICE_NAME_LABEL
 
 
-def find_shared_addresses(documents: Iterable[Document]) -> Iterator[str]:
-    """Say which Services write a cluster IP that one before them has, a sentence each."""
-    holders: dict[bytes | None, Document] = {}
+class Complaint(NamedTuple):
+    """A sentence about an object that is written.
+
+    Attributes:
+        document: The object.
+        reason: What is doubtful about it.
+        other: Whom that concerns, too.
+        remark: What is said behind that one.
+    """
+
+    document: Document
+    reason: str
+    other: Document | None = None
+    remark: str = ""
+
+    @property
+    def topic(self) -> tuple[str, ...]:
+        """What is complained of, without the lines, which an edit above moves."""
+        return (*_name(self.document), self.reason, *_name(self.other))
+
+    def __str__(self) -> str:
+        text = f"{_place(self.document)}: {self.document} {self.reason}"
+        return text if self.other is None else f"{text} {self.other} at {_place(self.other)}, {self.remark}"
+
+
+def find_shared_addresses(documents: Iterable[Document]) -> Iterator[Complaint]:
+    """Say which Services write a cluster IP that one before them has."""
+    holders: dict[IPv4Address | IPv6Address, Document] = {}
     for document in documents:
         if not isinstance(document.body, bodies.Service) or document.body.spec.type == EXTERNAL_NAME:
             continue
         for address in document.body.spec.addresses:
-            first = holders.setdefault(octets(address), document)
+            first = holders.setdefault(ip_address(address), document)
             if first is not document:
-                yield (
-                    f"{document.path}:{document.line}: {document} has the cluster IP {address} of {first} at "
-                    f"{first.path}:{first.line}, too; both are answered, an API server would refuse one"
-                )
+                yield Complaint(document, f"has the cluster IP {address} of", first, "which an API server would refuse")
 
 
-def find_orphans(documents: Sequence[Document]) -> Iterator[str]:
-    """Say which EndpointSlices and Endpoints belong to no Service that is written, a sentence each."""
+def find_orphans(documents: Sequence[Document]) -> Iterator[Complaint]:
+    """Say which EndpointSlices and Endpoints belong to no Service that is written."""
     services = {document.key for document in documents if isinstance(document.body, bodies.Service)}
     for document in documents:
         namespace, owner = document.key
@@ -33,5 +57,12 @@ def find_orphans(documents: Sequence[Document]) -> Iterator[str]:
             continue
         if (namespace, owner) not in services:
             lacking = f"Service {namespace}/{owner}" if owner else f"label {SERVICE_NAME_LABEL}"
-            where = f"{document.path}:{document.line}"
-            yield f"{where}: {document}: found no {lacking}, so it is not answered by name"
+            yield Complaint(document, f"is not answered by name: found no {lacking}")
+
+
+def _place(document: Document) -> str:
+    return f"{document.path}:{document.line}"
+
+
+def _name(document: Document | None) -> tuple[str, ...]:
+    return () if document is None else (document.path, str(document))

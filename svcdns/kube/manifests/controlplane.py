@@ -23,7 +23,7 @@ from svcdns.errors import ConfigError
 from svcdns.kube.decode import from_plain
 from svcdns.kube.manifests import bodies
 from svcdns.kube.manifests.addresses import POD_RANGES, SERVICE_RANGES, AddressPool, Loopback, Ranges
-from svcdns.kube.manifests.complaints import find_orphans, find_shared_addresses
+from svcdns.kube.manifests.complaints import Complaint, find_orphans, find_shared_addresses
 from svcdns.kube.manifests.documents import Document
 from svcdns.kube.manifests.endpoints import (
     CONTROLLERS,
@@ -67,11 +67,11 @@ class Made(NamedTuple):
 
     Attributes:
         objects: By kind and key, every kind included.
-        complaints: What people should know about the manifests, a sentence each.
+        complaints: What is doubtful in the manifests.
     """
 
     objects: Objects
-    complaints: tuple[str, ...]
+    complaints: tuple[Complaint, ...]
 
 
 def make_objects(documents: Iterable[Document], options: Options) -> Made:
@@ -233,17 +233,14 @@ def _take(pool: AddressPool | Loopback, family: str, key: Key, origin: Document,
         raise ConfigError(origin.path, origin.line, f"{origin}: no {option} address: {error}") from None
 
 
-def _keep_last(documents: Iterable[Document]) -> tuple[list[Document], tuple[str, ...]]:
+def _keep_last(documents: Iterable[Document]) -> tuple[list[Document], tuple[Complaint, ...]]:
     """Keep one document for each object, and say which differ from the one that is kept."""
     kept: dict[tuple[str, Key], Document] = {}
     complaints = []
     for document in documents:
         before = kept.get((document.kind, document.key))
         if before is not None and before.body != document.body:
-            complaints.append(
-                f"{before.path}:{before.line}: {before} is written again at {document.path}:{document.line}, "
-                "which stands"
-            )
+            complaints.append(Complaint(before, "gives way to", document, "which is written after it"))
         kept[document.kind, document.key] = document
     return list(kept.values()), tuple(complaints)
 

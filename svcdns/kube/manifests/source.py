@@ -97,7 +97,7 @@ class Manifests:
         self._applied = self._made
         self._unmade: dict[str, str] = {}
         self._faults: dict[str, str] = {}
-        self._doubts: tuple[str, ...] = ()
+        self._doubts: set[tuple[str, ...]] = set()
 
     @property
     def files(self) -> int:
@@ -177,7 +177,7 @@ class Manifests:
             changed = content != file.content
             documents = _parse(path, content) if changed else file.documents
         except ConfigError as error:
-            fault = f"{error}; what it held before stays until it is mended"
+            fault = f"{error}; what it held before stays until it is mended" if file.documents else str(error)
             self._files[place] = _File(read, file.content, file.documents, fault)
             return False
         self._files[place] = _File(state, content, documents)
@@ -189,17 +189,16 @@ class Manifests:
         try:
             self._made = self._make()
         except ConfigError as error:
-            where = f"{error.path}:{error.line}"
-            self._unmade[where] = f"{error}; no change is taken in until this is mended"
+            self._unmade[error.path] = f"{error}; no change is taken in until this is mended"
 
     def _make(self) -> Objects:
         """Make all objects, and log what is doubtful in the manifests and was not before."""
         documents = [document for place in sorted(self._files) for document in self._files[place].documents]
         made = make_objects(documents, self._options)
-        for doubt in made.complaints:
-            if doubt not in self._doubts:
-                self._log(logging.WARNING, doubt)
-        self._doubts = made.complaints
+        for complaint in made.complaints:
+            if complaint.topic not in self._doubts:
+                self._log(logging.WARNING, str(complaint))
+        self._doubts = {complaint.topic for complaint in made.complaints}
         return {kind: made.objects[kind] for kind in self._kinds}
 
     def _apply(self) -> None:

@@ -29,7 +29,7 @@ def make(*texts: str, **options: Any) -> Objects:
 def complain(*texts: str) -> tuple[str, ...]:
     """Say what is complained of in files called ``0.yaml`` and so on."""
     documents = [document for index, text in enumerate(texts) for document in parse(f"{index}.yaml", complete(text))]
-    return make_objects(documents, Options()).complaints
+    return tuple(map(str, make_objects(documents, Options()).complaints))
 
 
 def service(objects: Objects, name: str, namespace: str = "default") -> Service:

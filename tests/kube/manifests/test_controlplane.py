@@ -238,17 +238,19 @@ status: {phase: Pending}
 def test_what_is_written_twice_stands_as_it_was_written_last_and_is_told_where_it_differs() -> None:
     first, second = web("clusterIP: 10.0.0.1"), "# More.\n" + web("clusterIP: 10.0.0.2")
     assert cluster_ips(make(first, second), "web") == ["10.0.0.2"]
-    assert complain(first, second) == ("0.yaml:1: Service default/web is written again at 1.yaml:2, which stands",)
+    assert complain(first, second) == (
+        "0.yaml:1: Service default/web gives way to Service default/web at 1.yaml:2, which is written after it",
+    )
     assert complain(first, first) == ()
 
 
 def test_a_cluster_ip_that_two_services_write_is_told_and_both_keep_it() -> None:
     text = web("clusterIPs: [10.0.0.1, 'fd00::1']", "api") + web("clusterIP: 10.0.0.2", "other")
     second = "# More.\n" + web("clusterIP: 'FD00:0::1'") + web("clusterIP: 10.0.0.1", "more")
-    first, both = "Service default/api at 0.yaml:1", "both are answered, an API server would refuse one"
+    first = "Service default/api at 0.yaml:1, which an API server would refuse"
     assert complain(text, second) == (
-        f"1.yaml:2: Service default/web has the cluster IP FD00:0::1 of {first}, too; {both}",
-        f"1.yaml:7: Service default/more has the cluster IP 10.0.0.1 of {first}, too; {both}",
+        f"1.yaml:2: Service default/web has the cluster IP FD00:0::1 of {first}",
+        f"1.yaml:7: Service default/more has the cluster IP 10.0.0.1 of {first}",
     )
     made = make(text, second)
     assert [cluster_ips(made, name) for name in ("api", "more")] == [["10.0.0.1", "fd00::1"], ["10.0.0.1"]]
@@ -280,9 +282,9 @@ metadata: {{name: db}}
 ---
 """
     assert complain(text, web("")) == (
-        "0.yaml:2: EndpointSlice shop/web-1: found no Service shop/web, so it is not answered by name",
-        f"0.yaml:6: EndpointSlice default/alone: found no label {SERVICE_NAME_LABEL}, so it is not answered by name",
-        "0.yaml:10: Endpoints default/db: found no Service default/db, so it is not answered by name",
+        "0.yaml:2: EndpointSlice shop/web-1 is not answered by name: found no Service shop/web",
+        f"0.yaml:6: EndpointSlice default/alone is not answered by name: found no label {SERVICE_NAME_LABEL}",
+        "0.yaml:10: Endpoints default/db is not answered by name: found no Service default/db",
     )
     there = web("", "db") + web("").replace("name: web", "name: web, namespace: shop")
     assert complain(text.replace("name: alone", f"name: alone, labels: {{{SERVICE_NAME_LABEL}: db}}"), there) == ()

@@ -91,8 +91,8 @@ def test_what_comes_later_stands(folder: Folder) -> None:
     folder.load(first, second)
     assert folder.services == {"web": "10.0.0.2"}
     assert folder.log == [
-        f"{second}:1: Service default/web is written again at {first}:1, which stands",
-        f"{first}:1: Service default/web is written again at {second}:1, which stands",
+        f"{second}:1: Service default/web gives way to Service default/web at {first}:1, which is written after it",
+        f"{first}:1: Service default/web gives way to Service default/web at {second}:1, which is written after it",
     ]
 
 
@@ -100,6 +100,8 @@ def test_what_is_written_twice_is_told_once(folder: Folder) -> None:
     folder.write("a.yaml", service("web", "10.0.0.1") + service("web", "10.0.0.2"))
     manifests = folder.load()
     folder.write("b.yaml", service("api", "10.0.0.3"))
+    settle(manifests)
+    folder.write("a.yaml", "# Further down.\n" + service("web", "10.0.0.1") + service("web", "10.0.0.2"))
     settle(manifests)
     assert folder.services == {"api": "10.0.0.3", "web": "10.0.0.2"}
     assert len(folder.log) == 1
@@ -367,12 +369,21 @@ def test_a_change_that_leaves_no_address_is_not_taken_in(folder: Folder) -> None
     (complaint,) = folder.log
     assert complaint.startswith(f"{path}:1: Service default/b: no service_cidr address: expected a larger range than")
     assert complaint.endswith("; no change is taken in until this is mended")
+    folder.write("b.yaml", "# Further down.\n" + path.read_text())
+    settle(manifests)
     path.unlink()
     settle(manifests)
     folder.write("a.yaml", "apiVersion: v1\nkind: Service\nmetadata: {name: c}\nspec: {}")
     settle(manifests)
     assert folder.services == {"c": "10.0.0.2"}
-    assert folder.log == [complaint, f"{path}:1: the fault is over"]
+    assert folder.log == [complaint, complaint.replace(":1:", ":2:"), f"{path}: the fault is over"]
+
+
+def test_a_new_file_that_is_wrong_is_not_said_to_hold_anything(folder: Folder) -> None:
+    manifests = folder.load()
+    path = folder.write("a.yaml", "apiVersion: v1\nkind: Service\nmetadata: {name: web}\n")
+    settle(manifests)
+    assert folder.log[-1] == f"{path}:1: Service web: spec: expected a value, found nothing"
 
 
 async def test_changes_are_followed_until_cancelled(folder: Folder) -> None:
