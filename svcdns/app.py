@@ -271,7 +271,8 @@ class App:
                 self._failed.value += 1
                 if forced or str(error) != self._last_failure:
                     self._warn()
-                    log.error("the Corefile changed but cannot be put in force: %s", error)  # noqa: TRY400 - it says where
+                    for fault in str(error).splitlines():
+                        log.error("the Corefile changed but cannot be put in force: %s", fault)  # noqa: TRY400 - it says where
                 self._last_failure = str(error)
 
     async def _reload(self, *, forced: bool) -> None:

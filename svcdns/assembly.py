@@ -4,6 +4,7 @@ Nothing is opened or started here, so a Corefile that cannot be used leaves no t
 """
 
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from typing import TypeVar
 
@@ -12,6 +13,7 @@ from svcdns.admin import Page
 from svcdns.chain import Environment, Lent, Plugin, Resource, chain
 from svcdns.corefile import DEFAULT_PORTS, Corefile, Key, Place, ServerBlock
 from svcdns.dns.name import Name, from_text
+from svcdns.errors import ConfigError
 from svcdns.net.listeners import EVERYWHERE, Endpoint
 from svcdns.net.sockets import is_any
 from svcdns.responder import Route, refuse
@@ -99,9 +101,11 @@ def assemble(corefile: Corefile, lent: Lent, held: Mapping[Hashable, Resource], 
         port: The port of keys that name none.
 
     Raises:
-        ConfigError: A directive cannot be used, or two blocks would answer for the same zone at the same place.
+        ConfigError: Directives cannot be used, or blocks would answer for the same zone at the same place; its text has
+            a line for each.
     """
     assembly = Assembly(corefile)
+    faults: list[ConfigError] = []
     for written in corefile.blocks:
         block = Block(written, tuple(from_text(zone) for zone in written.zones))
         assembly.blocks.append(block)
@@ -109,10 +113,24 @@ def assemble(corefile: Corefile, lent: Lent, held: Mapping[Hashable, Resource], 
         for name in plugins.PLUGINS:
             directives = written.named(name)
             if directives or name in plugins.UNASKED:
-                made = plugins.load(name).setup(directives, environment)
-                block.plugins += [(name, each) for each in ([made] if isinstance(made, Plugin) else made)]
-        _route(assembly, block, port)
+                with _noting(faults):
+                    made = plugins.load(name).setup(directives, environment)
+                    block.plugins += [(name, each) for each in ([made] if isinstance(made, Plugin) else made)]
+        with _noting(faults):
+            _route(assembly, block, port)
+    if faults:
+        first, *others = sorted(faults, key=lambda fault: (fault.path, fault.line))
+        raise ConfigError(first.path, first.line, "\n".join((first.reason, *map(str, others)))) from first
     return assembly
+
+
+@contextmanager
+def _noting(faults: list[ConfigError]) -> Iterator[None]:
+    """Add the fault that ends the block, so that one does not hide the others."""
+    try:
+        yield
+    except ConfigError as error:
+        faults.append(error)
 
 
 def _environment(assembly: Assembly, block: Block, lent: Lent, held: Mapping[Hashable, Resource]) -> Environment:

@@ -216,6 +216,20 @@ def start_in_vain(path: Path, corefile: str) -> subprocess.CompletedProcess[str]
     return done
 
 
+def test_a_fault_of_one_plugin_does_not_hide_those_of_others(tmp_path: Path) -> None:
+    path = tmp_path / "Corefile"
+    block = ". {\n    kubernetes cluster.local\n    forward . 192.0.2.1 {\n        max_concurent 1000\n    }\n}\n"
+    faults = start_in_vain(path, block + block.replace("kubernetes", "cache 30 {\n bogus\n}\nkubernetes")).stderr
+    assert [line.removeprefix(f"{path}:").partition(",")[0] for line in faults.splitlines()] == [
+        "2: kubernetes: found no cluster around this process",
+        "4: unknown option 'max_concurent'",
+        "7: . is served at port 53 by a server block above",
+        "9: unknown option 'bogus'",
+        "11: kubernetes: found no cluster around this process",
+        "13: unknown option 'max_concurent'",
+    ]
+
+
 def test_an_unknown_directive_names_file_line_and_the_nearest_word(tmp_path: Path) -> None:
     path = tmp_path / "Corefile"
     done = start_in_vain(path, ". {\n    erors\n}\n")
