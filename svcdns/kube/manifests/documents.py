@@ -117,8 +117,10 @@ def _find_objects(
     """
     if isinstance(node, yaml.ScalarNode) and node.tag != _NULL:
         raise ConfigError(path, node.start_mark.line + 1, f"expected an object, found {_show(node)}")
+    if isinstance(node, yaml.SequenceNode) and any(map(_is_object, node.value)):
+        raise ConfigError(path, node.start_mark.line + 1, "expected an object, of kind 'List' if need be, found a list")
     if not isinstance(node, yaml.MappingNode):
-        return  # an empty document, or a list, as patches are
+        return  # an empty document, or a list of something else, as patches are
     loader.flatten_mapping(node)
     kind, version = _read_word(node, "kind"), _read_word(node, "apiVersion")
     if not kind and not version:
@@ -138,6 +140,10 @@ def _read_word(node: yaml.MappingNode, name: str) -> str:
     """Return the text of a field; nothing where it is not there, or is no string."""
     value = _field(node, name)
     return str(value.value) if value is not None and value.tag == _STRING else ""
+
+
+def _is_object(node: yaml.Node) -> bool:
+    return isinstance(node, yaml.MappingNode) and bool(_read_word(node, "kind") and _read_word(node, "apiVersion"))
 
 
 def _check_type(path: str, node: yaml.MappingNode, kind: str, version: str) -> None:

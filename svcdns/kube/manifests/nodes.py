@@ -12,6 +12,7 @@ import yaml
 
 _DEEPEST = 200
 _MOST_REPEATED = 100_000
+_MERGE = "tag:yaml.org,2002:merge"
 _TIMESTAMP = "tag:yaml.org,2002:timestamp"
 _NUMBERS = frozenset({"tag:yaml.org,2002:int", "tag:yaml.org,2002:float"})
 
@@ -41,7 +42,7 @@ class Loader(yaml.CSafeLoader):
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
-        self._depth = 0
+        self._keys: list[set[str]] = [set()]
         self._repeated = 0
         self._may_repeat = "*" in text
 
@@ -56,14 +57,21 @@ class Loader(yaml.CSafeLoader):
                 self._measure(root, {})
             yield root
 
-    def descend_resolver(self, current_node: yaml.Node | None, current_index: object) -> None:  # noqa: ARG002 - PyYAML calls it
-        """Take in that a node inside *current_node* begins."""
-        self._depth += 1
-        _check_depth(current_node, self._depth)
+    def descend_resolver(self, current_node: yaml.Node | None, current_index: object) -> None:
+        """Take in that a node inside *current_node* begins, the value of *current_index* where that is a key.
+
+        A key stands once in its mapping (YAML 1.1, section 3.2.1.1); without a ``---``, one object would hide another.
+        """
+        if isinstance(current_index, yaml.ScalarNode) and current_index.tag != _MERGE:
+            if current_index.value in self._keys[-1]:
+                raise _refuse(current_index, f"found the key '{current_index.value}' once more: is a '---' missing?")
+            self._keys[-1].add(current_index.value)
+        _check_depth(current_node, len(self._keys))
+        self._keys.append(set())
 
     def ascend_resolver(self) -> None:
         """Take in that a node ends."""
-        self._depth -= 1
+        self._keys.pop()
 
     def _measure(self, node: yaml.Node, known: dict[yaml.Node, _Extent]) -> _Extent:
         """Find out the extent of a node that is not *known*."""
