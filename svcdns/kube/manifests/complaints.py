@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 from svcdns.kube.manifests import bodies
 from svcdns.kube.manifests.documents import Document
-from svcdns.kube.objects import EXTERNAL_NAME, SERVICE_NAME_LABEL
+from svcdns.kube.manifests.endpoints import PodIndex
+from svcdns.kube.objects import EXTERNAL_NAME, SERVICE_NAME_LABEL, Key
 
 
 class Complaint(NamedTuple):
@@ -49,15 +50,31 @@ def find_shared_addresses(documents: Iterable[Document]) -> Iterator[Complaint]:
 def find_orphans(documents: Sequence[Document]) -> Iterator[Complaint]:
     """Say which EndpointSlices and Endpoints belong to no Service that is written."""
     services = {document.key for document in documents if isinstance(document.body, bodies.Service)}
-    for document in documents:
-        namespace, owner = document.key
-        if isinstance(document.body, bodies.EndpointSlice):
-            owner = (document.body.metadata.labels or {}).get(SERVICE_NAME_LABEL, "")
-        elif not isinstance(document.body, bodies.Endpoints):
-            continue
+    for document, (namespace, owner) in _find_owners(documents):
         if (namespace, owner) not in services:
             lacking = f"Service {namespace}/{owner}" if owner else f"label {SERVICE_NAME_LABEL}"
             yield Complaint(document, f"is not answered by name: found no {lacking}")
+
+
+def find_unpicked(documents: Sequence[Document], index: PodIndex) -> Iterator[Complaint]:
+    """Say which headless Services have no address, since their selector picks no Pod of *index*."""
+    written = {owner for _, owner in _find_owners(documents)}
+    for document in documents:
+        if isinstance(document.body, bodies.Service) and document.body.spec.headless and document.key not in written:
+            selector = document.body.spec.selector
+            if selector and not index.select(document.key[0], selector):
+                labels = ", ".join(f"{label}={value}" for label, value in selector.items())
+                yield Complaint(document, f"has no address: found no Pod with {labels} in its namespace")
+
+
+def _find_owners(documents: Iterable[Document]) -> Iterator[tuple[Document, Key]]:
+    """Yield EndpointSlices and Endpoints, each with the key of its Service; a slice without the label names none."""
+    for document in documents:
+        if isinstance(document.body, bodies.EndpointSlice):
+            labels = document.body.metadata.labels or {}
+            yield document, (document.key[0], labels.get(SERVICE_NAME_LABEL, ""))
+        elif isinstance(document.body, bodies.Endpoints):
+            yield document, document.key
 
 
 def _place(document: Document) -> str:

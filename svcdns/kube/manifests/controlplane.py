@@ -23,7 +23,7 @@ from svcdns.errors import ConfigError
 from svcdns.kube.decode import from_plain
 from svcdns.kube.manifests import bodies
 from svcdns.kube.manifests.addresses import POD_RANGES, SERVICE_RANGES, AddressPool, Loopback, Ranges
-from svcdns.kube.manifests.complaints import Complaint, find_orphans, find_shared_addresses
+from svcdns.kube.manifests.complaints import Complaint, find_orphans, find_shared_addresses, find_unpicked
 from svcdns.kube.manifests.documents import Document
 from svcdns.kube.manifests.endpoints import (
     CONTROLLERS,
@@ -86,15 +86,17 @@ def make_objects(documents: Iterable[Document], options: Options) -> Made:
     """
     current, complaints = _keep_last(documents)
     pods = find_pods(current)
+    index = PodIndex(pods)
     addresses = _Addresses(current, pods, options)
     objects: Objects = {kind: {} for kind in Kind}
-    for listed in _list_objects(current, pods, addresses):
+    for listed in _list_objects(current, pods, index, addresses):
         selector = options.namespace_labels if listed.kind is Kind.NAMESPACE else options.labels
         if selector.matches(listed.labels):
             namespace, name = listed.key
             metadata = {"namespace": namespace, "name": name, "labels": listed.labels}
             objects[listed.kind][listed.key] = from_plain(listed.kind, {"metadata": metadata, **listed.content})
-    return Made(objects, (*complaints, *find_shared_addresses(current), *find_orphans(current)))
+    complaints += (*find_shared_addresses(current), *find_orphans(current), *find_unpicked(current, index))
+    return Made(objects, complaints)
 
 
 class _Addresses:
@@ -132,13 +134,15 @@ class _Addresses:
         return Loopback() if self._loopback else AddressPool(ranges, taken)
 
 
-def _list_objects(documents: Sequence[Document], pods: Sequence[RunningPod], addresses: _Addresses) -> Iterator[Listed]:
+def _list_objects(
+    documents: Sequence[Document], pods: Sequence[RunningPod], index: PodIndex, addresses: _Addresses
+) -> Iterator[Listed]:
     yield from _list_namespaces(documents)
     for pod in pods:
         if pod.listed:
             content = {"status": {"podIPs": [{"ip": address} for address in addresses.pods[pod.key]]}}
             yield Listed(Kind.POD, pod.key, pod.labels, content)
-    yield from _list_slices(documents, PodIndex(pods), addresses)
+    yield from _list_slices(documents, index, addresses)
     for document in documents:
         if isinstance(document.body, bodies.Service):
             yield _list_service(document.key, document.body, addresses.services.get(document.key, [HEADLESS]))

@@ -269,6 +269,17 @@ def test_nothing_is_told_of_cluster_ips_that_one_service_has(texts: tuple[str, .
     assert complain(*texts) == ()
 
 
+def test_a_headless_service_whose_selector_picks_no_pod_is_told() -> None:
+    headless = web("clusterIP: None, selector: {app: wbe, tier: front}")
+    reason = "has no address: found no Pod with app=wbe, tier=front in its namespace"
+    assert complain(headless) == (f"0.yaml:1: Service default/web {reason}",)
+    pod = "kind: Pod\nmetadata: {name: a, labels: {app: wbe, tier: front}}\n---\n"
+    assert complain(headless + pod) == ()
+    labels = f"metadata: {{name: web-1, labels: {{{SERVICE_NAME_LABEL}: web}}}}"
+    assert complain(headless + f"kind: EndpointSlice\n{labels}\n") == ()
+    assert complain(web("selector: {app: wbe}") + web("clusterIP: None", "api")) == ()
+
+
 def test_endpoints_and_slices_that_no_service_stands_for_are_told() -> None:
     text = f"""
 kind: EndpointSlice
