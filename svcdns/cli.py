@@ -20,7 +20,7 @@ import uvloop
 from svcdns import __version__, logs, memory, replies
 from svcdns.app import App, Settings, handle_signals
 from svcdns.corefile.values import parse_integer, parse_port
-from svcdns.errors import SvcdnsError
+from svcdns.errors import SvcdnsError, describe_with_file
 from svcdns.plugins import DIRECTIVES
 from svcdns.plugins.multisocket import MOST
 from svcdns.processors import count_processors
@@ -73,8 +73,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         settings = _read_settings(flags)
         uvloop.run(_serve(settings, flags.pidfile, quiet=flags.quiet))
-    except (SvcdnsError, OSError) as error:
+    except SvcdnsError as error:
         print(error, file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(describe_with_file(error), file=sys.stderr)
         return 1
     except KeyboardInterrupt:  # while it starts: later on, SIGINT is a stop
         return 130

@@ -80,14 +80,14 @@ def read_import(pattern: str, importer: str) -> tuple[Source, ...]:
 
 
 def _read_text(path: Path) -> str:
-    if not path.is_file():
-        raise ValueError(f"{path} is not a file")
     try:
-        return path.read_text(encoding="utf-8")
+        if path.is_file():
+            return path.read_text(encoding="utf-8")
     except OSError as error:
         raise ValueError(f"{path}: {describe(error)}") from error
     except UnicodeDecodeError as error:
         raise _blame(str(path), error) from error
+    raise ValueError(f"{path} is not a file")
 
 
 def _blame(path: str, error: UnicodeDecodeError) -> ConfigError:

@@ -63,6 +63,15 @@ def test_an_import_that_cannot_be_read_is_told_of_in_words(tmp_path: Path) -> No
     assert str(caught.value) == f"{path}:2: import: cannot read 'custom': {tmp_path}/custom: Too many open files"
 
 
+def test_an_import_that_cannot_be_looked_at_is_told_of_with_its_line(tmp_path: Path) -> None:
+    (tmp_path / "custom").symlink_to("x" * 300)
+    path = tmp_path / "Corefile"
+    path.write_text(". {\n import custom\n}")
+    with pytest.raises(ConfigError) as caught:
+        CorefileInput(str(path), [], {}).read()
+    assert str(caught.value) == f"{path}:2: import: cannot read 'custom': {tmp_path}/custom: File name too long"
+
+
 @pytest.mark.parametrize(
     ("octets", "told"),
     [
