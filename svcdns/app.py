@@ -276,12 +276,13 @@ class App:
                 self._last_failure = str(error)
 
     async def _reload(self, *, forced: bool) -> None:
+        refused, self._refused_digest = self._refused_digest, ""  # one that comes back after another is told of anew
         corefile = self._input.read()
-        if corefile.digest == self._refused_digest and not forced:
+        if corefile.digest == refused and not forced:
+            self._refused_digest = refused
             return
         failure, self._last_failure = self._last_failure, ""
         if corefile.digest == self._assembly.corefile.digest and not forced:
-            self._refused_digest = ""
             if failure:
                 log.info("the Corefile is again the one in force")
             return

@@ -15,8 +15,10 @@ import dns.rcode
 import pytest
 
 from svcdns.errors import ConfigError
+from svcdns.plugins import reload as reload_plugin
 from tests import octets
 from tests.fake_upstream import FakeUpstream, fake_upstream
+from tests.fakes import environment
 from tests.ports import free_port
 from tests.serving import ADDRESS, PATIENCE, Page, Serving, serving
 
@@ -49,6 +51,11 @@ MARK = "mark.test {\n}\n"
 BOUND = ".:0 {{\n    bind {}\n    errors\n}}\n"
 
 RELOADS = 50
+LOOK = 0.01
+"""How often a Corefile is looked at where that is all that a test waits for, in seconds."""
+
+BACK = "the Corefile is again the one in force"
+REFUSED = "the Corefile changed but cannot be put in force"
 
 
 @asynccontextmanager
@@ -184,24 +191,67 @@ async def test_a_corefile_that_stays_wrong_is_told_of_once(caplog: pytest.LogCap
         assert caplog.text.count("'NOT_SET_ANYWHERE': it is left empty") == 1
 
 
-@pytest.mark.parametrize("wrong", ["cach", "cache 0"])
-async def test_a_corefile_that_is_put_back_is_told_of_and_what_was_wrong_is_told_of_anew(
-    wrong: str, caplog: pytest.LogCaptureFixture
-) -> None:
+def often_looked_at(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> str:
+    """Have `info` lines in *caplog*, and return a server block that has the Corefile looked at all the time."""
     caplog.set_level("INFO")
-    back, refused = "the Corefile is again the one in force", "the Corefile changed but cannot be put in force"
-    looking = "mark.test {\n    reload 2s 0s\n}\n"
+    monkeypatch.setattr(reload_plugin, "_SHORTEST_INTERVAL", LOOK)
+    return f"mark.test {{\n    reload {LOOK * 1000:g}ms 0s\n}}\n"
 
+
+async def write_until_told(server: Serving, corefile: str, told: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Have *corefile* looked at until a new line of the log holds *told*."""
+    caplog.clear()
+    server.write("Corefile", corefile)
+
+    async def is_told() -> bool:
+        return any(told in message for message in caplog.messages)
+
+    await server.until(is_told)
+
+
+@pytest.mark.parametrize(
+    "turn",
+    [("cach", ""), ("cache 0", ""), ("cache 0", "cach"), ("cache 0", "cach", "")],
+    ids=["unread", "unusable", "unusable and unread", "all"],
+)
+async def test_a_corefile_that_comes_back_is_told_of_anew_be_it_refused_or_in_force(
+    turn: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    looking = often_looked_at(monkeypatch, caplog)
     async with cluster() as (server, _, corefile):
         await reload(server, corefile + looking, "mark.test", "REFUSED")
-        for written in (f"{corefile}{looking}. {{\n    {wrong}\n}}\n", corefile + looking) * 2:
-            caplog.clear()
-            server.write("Corefile", written)
+        for wrong in turn * 2:
+            added = f". {{\n    {wrong}\n}}\n" if wrong else ""
+            await write_until_told(server, corefile + looking + added, REFUSED if wrong else BACK, caplog)
 
-            async def is_told(text: str = back if written == corefile + looking else refused) -> bool:
-                return any(text in message for message in caplog.messages)
 
-            await server.until(is_told)
+async def test_a_corefile_that_could_not_be_put_in_force_anew_is_told_of_where_it_is_put_back(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    looking = often_looked_at(monkeypatch, caplog)
+    corefile = f". {{\n    loadbalance weighted weights {{\n        reload 0s\n    }}\n}}\n{looking}"
+    async with serving(corefile, {"weights": ""}) as server:
+        (server.folder / "weights").unlink()
+        server.app.reload()
+        await write_until_told(server, corefile, REFUSED, caplog)
+        await write_until_told(server, corefile + "broken {\n", REFUSED, caplog)
+        await write_until_told(server, corefile, BACK, caplog)
+
+
+async def test_a_corefile_that_is_put_back_is_told_of_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    looking = often_looked_at(monkeypatch, caplog)
+    looks = asyncio.Semaphore(0)
+    async with cluster() as (server, _, corefile):
+        await reload(server, corefile + looking, "mark.test", "REFUSED")
+        await write_until_told(server, corefile + "broken {\n", REFUSED, caplog)
+        await write_until_told(server, corefile + looking, BACK, caplog)
+        clock = asyncio.create_task(reload_plugin.Reload(environment(look_again=looks.release), LOOK, 0).run())
+        for _ in range(5):  # that many times and more it has looked by then
+            await looks.acquire()
+        clock.cancel()
+        assert [message for message in caplog.messages if BACK in message] == [BACK]
 
 
 async def test_a_corefile_that_names_a_taken_port_opens_none_of_its_ports() -> None:
