@@ -10,7 +10,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -55,7 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Raises:
         SystemExit: SIGTERM came before the server was up: 143.
     """
-    flags = _parser().parse_args(list(_spell(sys.argv[1:] if arguments is None else arguments)))
+    parser = _make_parser()
+    flags = parser.parse_args(list(parser.spell(sys.argv[1:] if arguments is None else arguments)))
     if flags.extra:
         print(f"found {' '.join(flags.extra)!r}, expected flags only", file=sys.stderr)
         return 1
@@ -152,15 +153,44 @@ class _Formatter(argparse.HelpFormatter):
 class _Parser(argparse.ArgumentParser):
     """Knows flags with two dashes, for with one, `-p53` would be `-p 53`; and shows them with one."""
 
+    def spell(self, arguments: Iterable[str]) -> Iterator[str]:
+        """Spell flags as argparse knows them.
+
+        To Go one dash is as good as two, a switch without a value is true, and what follows any other flag is its
+        value, whatever it begins with. Flags end at the first word that is none.
+        """
+        rest = iter(arguments)
+        for argument in rest:
+            if argument == "-" or not argument.startswith("-"):
+                rest = chain((argument,), rest)
+                break
+            if argument == "--":
+                break
+            match = _FLAG.fullmatch(argument)
+            name, value = match.groups(default="") if match else ("", "")
+            if f"--{name}" not in self._option_string_actions:
+                self.error(f"unrecognized arguments: {argument}")
+            if name in _HELP:
+                yield f"--{name}"
+                return
+            if name in _SWITCHES:
+                value = value or "=true"
+            elif not value:
+                value = "".join(f"={following}" for following in islice(rest, 1))
+            yield f"--{name}{value}"
+        yield "--"
+        yield from rest
+
     def error(self, message: str) -> NoReturn:
-        super().error(_show(message))
+        flag, colon, reason = message.partition(":")  # what is quoted in the reason stays as it was written
+        super().error(f"{_show(flag)}{colon}{reason}")
 
 
 def _show(text: str) -> str:
     return text.replace("--", "-")
 
 
-def _parser() -> argparse.ArgumentParser:
+def _make_parser() -> _Parser:
     parser = _Parser(
         prog="svcdns", description=_PURPOSE, formatter_class=_Formatter, allow_abbrev=False, add_help=False
     )
@@ -175,26 +205,6 @@ def _parser() -> argparse.ArgumentParser:
         add(f"--{switch}", type=_parse_truth, metavar="true|false", help=purpose)
     add("extra", nargs="*", help=argparse.SUPPRESS)
     return parser
-
-
-def _spell(arguments: Iterable[str]) -> Iterator[str]:
-    """Spell flags as argparse knows them.
-
-    To Go one dash is as good as two, a switch without a value is true, and what follows any other flag is its value,
-    whatever it begins with.
-    """
-    rest = iter(arguments)
-    for argument in rest:
-        match = _FLAG.fullmatch(argument)
-        if match is None:
-            yield argument
-            continue
-        name, value = match.groups(default="")
-        if name in _SWITCHES:
-            value = value or "=true"
-        elif not value and name not in _HELP:
-            value = "".join(f"={following}" for following in islice(rest, 1))
-        yield f"--{name}{value}"
 
 
 def _parse_truth(text: str) -> bool:

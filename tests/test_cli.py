@@ -160,6 +160,7 @@ def test_plugins_lists_every_directive() -> None:
         (["-quiet="], 2),
         (["-p53"], 2),
         (["---version"], 2),
+        (["-bogus", "-version"], 2),
         (["-conf"], 2),
         (["-version", "extra"], 1),
         (["-version", "true"], 1),
@@ -196,11 +197,26 @@ def test_the_help_shows_flags_as_go_does_and_says_what_quiet_leaves_out() -> Non
         (["-workers=-1"], "-workers: found '-1', expected a number from 1 to 1024, or auto"),
         (["-p", "-quiet"], "-dns.port: found '-quiet', expected a port from 0 to 65535"),
         (["-workers"], "svcdns: error: argument -workers: expected one argument"),
+        (["-quiet=x--y --z"], "svcdns: error: argument -quiet: found 'x--y --z', expected true or false"),
         (["-nonsense"], "svcdns: error: unrecognized arguments: -nonsense"),
+        (["--nonsense=a --b", "x"], "svcdns: error: unrecognized arguments: --nonsense=a --b"),
+        (["-bogus", "-conf", "x"], "svcdns: error: unrecognized arguments: -bogus"),
+        (["---conf", "x"], "svcdns: error: unrecognized arguments: ---conf"),
+        (["-p53"], "svcdns: error: unrecognized arguments: -p53"),
+        (["-1"], "svcdns: error: unrecognized arguments: -1"),
+        (["--", "-conf", "x"], "found '-conf x', expected flags only"),
+        (["--", "--", "-"], "found '-- -', expected flags only"),
+        (["x", "-bogus", "--"], "found 'x -bogus --', expected flags only"),
     ],
 )
 def test_a_flag_that_cannot_be_used_is_named_as_it_is_written(arguments: list[str], told: str) -> None:
     assert run(*arguments).stderr.splitlines()[-1] == told
+
+
+@pytest.mark.parametrize("arguments", [["-h", "-conf", "x"], ["-help=true"], ["--h=false"], ["-h", "-bogus"]])
+def test_the_help_is_shown_whatever_follows(arguments: list[str]) -> None:
+    done = run(*arguments)
+    assert (done.returncode, done.stdout) == (0, run("-help").stdout)
 
 
 def test_a_missing_corefile_is_named() -> None:
