@@ -63,9 +63,14 @@ class Listed:
 
 
 class Resolved:
-    """The addresses of a host name; the last ones known stay while nobody gives newer ones."""
+    """The addresses of a host name; the last ones known stay while nobody gives newer ones.
+
+    Attributes:
+        name: The host name as written.
+    """
 
     def __init__(self, host: Host) -> None:
+        self.name = host.text
         self._host = host
         self._addresses: tuple[Address, ...] = ()
         self._failure = ""
@@ -73,7 +78,7 @@ class Resolved:
     @property
     def missing(self) -> str:
         """Why there is no address; empty where there is one."""
-        return "" if self._addresses else f"{self._host.text}: {self._failure or 'not looked up yet'}"
+        return "" if self._addresses else f"{self.name}: {self._failure or 'not looked up yet'}"
 
     def addresses(self) -> tuple[Address, ...]:
         """Return the addresses found last."""
@@ -91,8 +96,8 @@ class Resolved:
             found = [rrset for answer in answers for rrset in answer.answer if rrset.rtype in _TYPES]
             if found:
                 hosts = [str(ip_address(rdata)) for rrset in found for rdata in rrset.rdatas]
-                port, tls, text = self._host.port, self._host.tls, self._host.text
-                self._addresses = tuple(Address(host, port, tls, text) for host in hosts)
+                port, tls = self._host.port, self._host.tls
+                self._addresses = tuple(Address(host, port, tls, self.name) for host in hosts)
                 self._tell("")
                 return min(_LONGEST_TTL, max(_SHORTEST_TTL, min(rrset.ttl for rrset in found)))
             failures.append(_describe(resolver.label, answers))
@@ -102,9 +107,9 @@ class Resolved:
     def _tell(self, failure: str) -> None:
         """Log how the look-up ended, where it ended otherwise than the last."""
         if failure and failure != self._failure:
-            log.warning("upstream %s: %s", self._host.text, failure)
+            log.warning("upstream %s: %s", self.name, failure)
         elif self._failure and not failure:
-            log.info("upstream %s is found", self._host.text)
+            log.info("upstream %s is found", self.name)
         self._failure = failure
 
 

@@ -119,7 +119,7 @@ class Stanza:
         current = self.roster.current
         usable = [upstream for upstream in current if not upstream.looping]
         if not usable:
-            return f"{current[0].label} leads back here" if current else self.roster.missing or "no upstream is known"
+            return f"{current[0].label} leads back here" if current else self.roster.shortage or "no upstream is known"
         up = [upstream for upstream in usable if not upstream.health(stream=stream).is_down(settings.max_fails)]
         if not up:
             self._broken.value += 1

@@ -121,6 +121,16 @@ class Roster:
         return "; ".join(filter(None, (source.missing for source in self._resolved)))
 
     @property
+    def shortage(self) -> str:
+        """That host names have no address, as a client may know it: not who was asked for them."""
+        match [source.name for source in self._resolved if source.missing]:
+            case [name]:
+                return f"{name} has no address"
+            case [name, *others]:
+                return f"{name} and {len(others)} more have no address"
+        return ""
+
+    @property
     def resolves(self) -> bool:
         """Whether there are host names to look up."""
         return bool(self._resolved)

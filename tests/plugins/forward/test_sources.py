@@ -113,7 +113,18 @@ async def test_a_host_name_without_an_address_is_named_with_the_reason(
             await until(lambda: f"upstream {told}" in caplog.messages)
             assert forward.plugin.unready == told
             response = await forward.ask("www.example.")
-            assert (response.rcode, response.ede) == (Rcode.SERVFAIL, (Ede.NO_REACHABLE_AUTHORITY, told))
+            assert (response.rcode, response.ede) == (
+                Rcode.SERVFAIL,
+                (Ede.NO_REACHABLE_AUTHORITY, f"{name} has no address"),
+            )
+
+
+async def test_a_client_is_told_of_one_host_name_and_how_many_more_there_are() -> None:
+    names = " ".join(f"rcode-nxdomain.{number}.example" for number in range(15))
+    async with forwarding(f"forward . {names} {{\n resolver 127.0.0.1\n}}") as forward:
+        response = await forward.ask("www.example.")
+        told = "rcode-nxdomain.0.example and 14 more have no address"
+        assert (response.ede, str(response.error)) == ((Ede.NO_REACHABLE_AUTHORITY, told), f"forward: {told}")
 
 
 async def test_a_host_name_that_stays_unknown_is_told_of_once_and_again_when_it_is_found(
