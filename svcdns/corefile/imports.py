@@ -96,6 +96,7 @@ class _Resolver:
         self._environ = environ
         self._read = read
         self._warn = warn
+        self._warned: set[str] = set()
         self._snippets: dict[str, _Body] = {}
         self._open_blocks = 0
         self._imports = 0
@@ -188,7 +189,10 @@ class _Resolver:
         names = dict.fromkeys(dollar or percent for dollar, percent in _VARIABLE.findall(token.text))
         unset = tuple(name for name in names if name not in self._environ)
         for name in unset:
-            self._warn(str(token.error(f"the environment has no {show(name)}: it is left empty")))
+            warning = str(token.error(f"the environment has no {show(name)}: it is left empty"))
+            if warning not in self._warned:  # else its line names it again, or is imported again
+                self._warned.add(warning)
+                self._warn(warning)
         text = _VARIABLE.sub(lambda match: self._environ.get(match[1] or match[2], ""), token.text)
         return replace(token, text=text, literal=True, unset=unset)
 

@@ -238,3 +238,11 @@ def test_an_error_of_a_plugin_names_the_variables_that_were_left_empty_in_its_li
 def test_a_variable_that_is_not_set_is_a_warning(corefile: Callable[..., Corefile], warnings: list[str]) -> None:
     corefile(". {\n forward . {$UPSTREAM}\n}")
     assert warnings == ["Corefile:2: the environment has no 'UPSTREAM': it is left empty"]
+
+
+def test_a_variable_that_is_not_set_is_warned_of_once_in_each_line(
+    corefile: Callable[..., Corefile], warnings: list[str]
+) -> None:
+    corefile("(s) {\n log {$C}\n}\n. {\n forward . {$A} {$B}{$A} {%A%}\n cache {$A}\n import s\n import s\n}")
+    told = [(5, "A"), (5, "B"), (6, "A"), (2, "C")]
+    assert warnings == [f"Corefile:{line}: the environment has no '{name}': it is left empty" for line, name in told]
