@@ -41,6 +41,7 @@ def test_every_error_is_of_the_tree_and_has_a_reason() -> None:
         (ConnectionRefusedError(111, "Connect call failed ('127.0.0.1', 6443)"), os.strerror(111)),
         (socket.gaierror(-2, "Name or service not known"), "Name or service not known"),
         (ssl.SSLError(1, "[SSL] wrong version number"), "[SSL] wrong version number"),
+        (OSError(-2, "Name or service not known"), "Name or service not known"),
         (
             OSError("Multiple exceptions: [Errno 111] Refused, [Errno -2] Unknown"),
             "Multiple exceptions: Refused, Unknown",

@@ -221,6 +221,12 @@ def test_an_error_names_the_variable_that_was_left_empty_in_its_line(
     assert str(caught.value) == f"{reason}; the environment has no 'B'"
 
 
+def test_an_error_of_a_key_names_the_variable_that_was_left_empty_in_it(corefile: Callable[..., Corefile]) -> None:
+    (block,) = corefile("a.example{$B} b.example {\n}").blocks
+    told = [str(key.error("wrong")) for key in block.keys]
+    assert told == ["Corefile:1: wrong; the environment has no 'B'", "Corefile:1: wrong"]
+
+
 def test_an_error_of_a_plugin_names_the_variables_that_were_left_empty_in_its_line(
     corefile: Callable[..., Corefile],
 ) -> None:

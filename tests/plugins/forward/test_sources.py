@@ -132,6 +132,7 @@ async def test_a_host_name_that_stays_unknown_is_told_of_once_and_again_when_it_
 ) -> None:
     caplog.set_level("INFO")
     monkeypatch.setattr(sources, "_AGAIN", 0.0)
+    monkeypatch.setattr(sources, "_LONGEST_TTL", 0.0)
     name = "rcode-nxdomain.example"
     resolver = FakeUpstream()
     async with (
@@ -141,6 +142,7 @@ async def test_a_host_name_that_stays_unknown_is_told_of_once_and_again_when_it_
         await resolver.wait_for(4)
         resolver.helpful = True
         await until(lambda: not forward.plugin.unready)
+        await resolver.wait_for(len(resolver.seen) + 4)
     assert [message for message in caplog.messages if name in message] == [
         f"upstream {name}: the name is not found, says 127.0.0.1:{resolver.port}",
         f"upstream {name} is found",
