@@ -20,7 +20,7 @@ import uvloop
 from svcdns import __version__, logs, memory, replies
 from svcdns.app import App, Settings, handle_signals
 from svcdns.corefile.values import parse_integer, parse_port
-from svcdns.errors import SvcdnsError, describe_with_file
+from svcdns.errors import SvcdnsError, describe, describe_with_file
 from svcdns.plugins import DIRECTIVES
 from svcdns.plugins.multisocket import MOST
 from svcdns.processors import count_processors
@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"found {' '.join(flags.extra)!r}, expected flags only", file=sys.stderr)
         return 1
     if flags.version:
-        print(describe())
+        print(describe_version())
         return 0
     if flags.plugins:
         print("\n".join(sorted(DIRECTIVES)))
@@ -87,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def describe() -> str:
+def describe_version() -> str:
     """Return name and version, what they run on, and whether what queries pass through is compiled."""
     compiled = "" if replies.__file__.endswith(".py") else ", compiled"
     return f"svcdns-{__version__}\n{sys.platform}/{platform.machine()}, python{platform.python_version()}{compiled}"
@@ -100,7 +100,7 @@ async def _serve(settings: Settings, pidfile: str, *, quiet: bool) -> None:
     handle_signals(app)
     with _pid_in(Path(pidfile)) if pidfile else nullcontext():
         if not quiet:
-            for line in (*app.zones(), *describe().splitlines(), *app.examples()):
+            for line in (*app.zones(), *describe_version().splitlines(), *app.examples()):
                 logs.banner.info(line)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _LATER)
         await app.serve()
@@ -113,7 +113,7 @@ def _pid_in(path: Path) -> Iterator[None]:
     try:
         path.write_text(f"{os.getpid()}\n", encoding="ascii")
     except OSError as error:
-        log.error("-pidfile: '%s' cannot be written: %s", path, error.strerror)  # noqa: TRY400 - it says all
+        log.error("-pidfile: '%s' cannot be written: %s", path, describe(error))  # noqa: TRY400 - it says all
         yield
         return
     try:

@@ -11,6 +11,7 @@ import select
 import socket
 from collections.abc import Callable
 
+from svcdns.errors import describe
 from svcdns.net.sockets import show_address
 
 PAUSE = 0.05
@@ -90,7 +91,7 @@ class Acceptor:
         if loop.time() >= self._next_line:
             self._next_line = loop.time() + _BETWEEN_LINES
             shown = show_address(*self._socket.getsockname()[:2])
-            log.warning("no connection to %s can be taken in: %s", shown, error.strerror)
+            log.warning("no connection to %s can be taken in: %s", shown, describe(error))
         self._make_room()
         loop.remove_reader(self._socket)
         self._resuming = loop.call_later(self._pause, self.start)

@@ -16,7 +16,7 @@ from typing import Final
 
 from svcdns.net.mmsg import Mmsg
 from svcdns.net.packets import BATCH, OneByOne, Packets, Sender
-from svcdns.net.sockets import Counters, MakeAnswerer, complain, describe
+from svcdns.net.sockets import Counters, MakeAnswerer, complain, describe_listener
 
 _RECEIVE_BUFFER: Final = 4 * 1024 * 1024
 _MADE: Final = 8  # answers that were not known; all that are at hand are sent then, before more are made
@@ -53,7 +53,7 @@ class Datagrams:
     ) -> None:
         self._socket = bound
         self._counters = counters
-        self.listener = describe(bound, label, "udp")
+        self.listener = describe_listener(bound, label, "udp")
         self.answerer = make(self.listener)
         self._place = 0
         self._waiting = 0

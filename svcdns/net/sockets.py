@@ -11,7 +11,7 @@ from ipaddress import ip_address
 from typing import Protocol
 
 from svcdns.dns.message import Listener
-from svcdns.errors import SvcdnsError
+from svcdns.errors import SvcdnsError, describe
 from svcdns.metrics import Counter, Metrics
 
 
@@ -119,7 +119,7 @@ def is_any(address: str) -> bool:
     return ip_address(address).is_unspecified
 
 
-def describe(bound: socket.socket, label: str, transport: str) -> Listener:
+def describe_listener(bound: socket.socket, label: str, transport: str) -> Listener:
     """Describe the socket of a listener, as plugins are told of it."""
     address, port = bound.getsockname()[:2]
     return Listener(label, transport, 1 if bound.family == socket.AF_INET else 2, address, port)
@@ -176,7 +176,7 @@ def bind(address: str, port: int, kind: socket.SocketKind, *, shared: bool = Fal
         if opened is not None:
             opened.close()
         protocol = "TCP" if kind is socket.SOCK_STREAM else "UDP"
-        raise BindError(f"cannot listen on {show_address(address, port)} over {protocol}: {error.strerror}") from error
+        raise BindError(f"cannot listen on {show_address(address, port)} over {protocol}: {describe(error)}") from error
     opened.setblocking(False)  # noqa: FBT003 - its only argument
     return opened
 

@@ -7,7 +7,7 @@ import socket
 
 from svcdns.net.acceptor import Acceptor
 from svcdns.net.connections import Connection, Connections
-from svcdns.net.sockets import MakeAnswerer, describe
+from svcdns.net.sockets import MakeAnswerer, describe_listener
 
 
 class Streams:
@@ -25,7 +25,7 @@ class Streams:
     """
 
     def __init__(self, bound: socket.socket, label: str, make: MakeAnswerer, connections: Connections) -> None:
-        self.listener = describe(bound, label, "tcp")
+        self.listener = describe_listener(bound, label, "tcp")
         self.answerer = make(self.listener)
         self._connections = connections
         self._acceptor = Acceptor(bound, self._take_in, connections.make_room, connections.limits.pause)

@@ -10,6 +10,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Protocol
 
+from svcdns.errors import describe
 from svcdns.metrics import Metrics
 from svcdns.net.listeners import GRACE
 from svcdns.workers.channel import Changed, Channel, Count, Counted, Leave, Ping, Pong, Resign, pack
@@ -317,7 +318,7 @@ class Pool:
         self._wait_before(member.number, self._clock() - member.began)
 
     def _fail_to_fork(self, number: int, error: OSError) -> None:
-        log.error("no worker can be forked: %s", error.strerror)
+        log.error("no worker can be forked: %s", describe(error))
         self._wait_before(number)
 
     def _wait_before(self, number: int, lived: float = 0.0) -> None:

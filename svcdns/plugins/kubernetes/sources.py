@@ -7,6 +7,7 @@ from typing import Any
 
 from svcdns.chain import Environment, Resource, Tell
 from svcdns.corefile import Directive
+from svcdns.errors import describe
 from svcdns.kube.api.config import ApiConfig
 from svcdns.kube.api.source import ApiSource
 from svcdns.kube.cluster import Change, Cluster
@@ -91,7 +92,7 @@ def _open_folders(folders: Folders, settings: Settings, cluster: Cluster) -> Sou
         manifests.load()
     except OSError as error:
         option = settings.written[Path(error.filename)]
-        raise option.error(f"found '{error.filename}', expected a file or folder: {error.strerror}") from None
+        raise option.error(f"found '{error.filename}', expected a file or folder: {describe(error)}") from None
     found = (
         _count(len(cluster.services), "Service"),
         _count(len(cluster.namespaces), "namespace"),
