@@ -77,7 +77,9 @@ def make_plugins(cluster: Cluster) -> tuple[Handler, Kubernetes]:
     async def stay() -> None: ...
 
     lent = environment()
-    settings = read_settings(directives("kubernetes cluster.local in-addr.arpa ip6.arpa", "kubernetes")[0], (ROOT,))
+    settings = read_settings(
+        directives("kubernetes cluster.local in-addr.arpa ip6.arpa", "kubernetes")[0], (ROOT,), lent.warn
+    )
     kubernetes = Kubernetes(settings, Source(cluster, stay, dict), lent)
     before = [plugin for name in ("prometheus", "errors", "loadbalance") for plugin in set_up(name, name, lent)]
     return chain([*before, kubernetes], refuse), kubernetes

@@ -87,6 +87,7 @@ class App:
             workers=lambda: self._pool.pids,
             look_again=self._reload_asked.set,
             stopping=lambda: self._stopping,
+            warn=self._input.warn,
         )
 
     @property

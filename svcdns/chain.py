@@ -129,6 +129,7 @@ class Lent:
         listening: The addresses and ports that the server answers at, once it does; an address may stand for all.
         look_again: Ask for the Corefile to be read again, and to be put in force if it says something else.
         stopping: Whether the server was told to stop and only drains.
+        warn: Take note of what is odd about the Corefile while it is set up, to be told where that is told of it.
     """
 
     clock: Callable[[], float]
@@ -143,6 +144,7 @@ class Lent:
     listening: Callable[[], Sequence[tuple[str, int]]]
     look_again: Callable[[], None]
     stopping: Callable[[], bool]
+    warn: Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)

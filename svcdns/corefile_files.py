@@ -44,12 +44,14 @@ class CorefileInput:
             raise SvcdnsError(f"{path}: the Corefile cannot be read: {describe(error)}") from error
         except UnicodeDecodeError as error:
             raise _blame(path, error) from error
-        corefile = parse(
-            text, path, known=self._known, environ=self._environ, read=read_import, warn=self.warnings.append
-        )
+        corefile = parse(text, path, known=self._known, environ=self._environ, read=read_import, warn=self.warn)
         if not corefile.blocks:
             raise ConfigError(path, 1, "found no server block, expected at least one")
         return corefile
+
+    def warn(self, warning: str) -> None:
+        """Take note of what else turns out to be odd about it."""
+        self.warnings.append(warning)
 
     def _read_standard_input(self) -> str:
         """Return what standard input held, which can be read but once."""

@@ -56,6 +56,7 @@ class Server:
             listening=self.addresses,
             look_again=lambda: None,
             stopping=lambda: False,
+            warn=lambda _: None,  # the first process says it
         )
         self._first = first
         self._counters = Counters.of(self.metrics)

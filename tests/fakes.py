@@ -1,6 +1,7 @@
 """What the application lends to plugins, for tests that need one plugin and no application."""
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Hashable, Sequence
 from contextlib import asynccontextmanager
@@ -121,6 +122,7 @@ def environment(**overrides: Any) -> Environment:
         "listening": list,
         "look_again": lambda: None,
         "stopping": lambda: False,
+        "warn": logging.getLogger(__name__).warning,
     }
     return Environment(**(parts | overrides))
 

@@ -475,7 +475,7 @@ def synced_cluster(kinds: Collection[Kind] = (Kind.SERVICE, Kind.ENDPOINT_SLICE,
 
 def settings_of(options: str) -> Settings:
     text = f"kubernetes cluster.local k8s in-addr.arpa {{\n{options}\n}}"
-    return read_settings(directives(text, "kubernetes")[0], (ROOT,))
+    return read_settings(directives(text, "kubernetes")[0], (ROOT,), environment().warn)
 
 
 def kubernetes_over(cluster: Cluster, options: str = "") -> Kubernetes:

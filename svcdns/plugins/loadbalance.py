@@ -36,7 +36,7 @@ Examples:
 import asyncio
 import logging
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
@@ -174,7 +174,7 @@ class WeightFile:
         return random.choices(range(len(chosen)), chosen)[0]  # noqa: S311 - no secret
 
 
-def setup(directives: Sequence[Directive], environment: Environment) -> Plugin:  # noqa: ARG001 - it needs nothing
+def setup(directives: Sequence[Directive], environment: Environment) -> Plugin:
     """Read ``loadbalance``."""
     directive = only(directives)
     interval, preferred = _RELOAD, []
@@ -195,19 +195,19 @@ def setup(directives: Sequence[Directive], environment: Environment) -> Plugin: 
         case () | ("round_robin",):
             weights = None
         case ("weighted", name):
-            weights = _open_weights(directive, Path(directive.path).parent / name, interval)
+            weights = _open_weights(directive, Path(directive.path).parent / name, interval, environment.warn)
         case _:
             raise directive.expected(_SYNTAX)
     return LoadBalance(weights, preferred)
 
 
-def _open_weights(directive: Directive, path: Path, interval: float) -> WeightFile:
+def _open_weights(directive: Directive, path: Path, interval: float, warn: Callable[[str], None]) -> WeightFile:
     """Read the file for the first time; one that is not there may come later, if it is read again."""
     weights = WeightFile(directive, path, interval)
     if path.exists() or not interval:
         weights.read()
     else:
-        log.warning("there is no %s yet; it is looked for again in %gs", path, interval)
+        warn(f"there is no {path} yet; it is looked for again in {interval:g}s")
     return weights
 
 

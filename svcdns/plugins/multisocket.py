@@ -32,7 +32,6 @@ Metrics:
     - svcdns_workers_lost_total: how many ended though they were not told to.
 """
 
-import logging
 from collections.abc import Sequence
 
 from svcdns.chain import Environment, Plugin, only
@@ -41,8 +40,6 @@ from svcdns.corefile.values import parse_integer
 from svcdns.processors import count_processors
 
 MOST = 1024
-
-log = logging.getLogger(__name__)
 
 
 class Multisocket(Plugin):
@@ -56,7 +53,7 @@ class Multisocket(Plugin):
         self.workers = workers
 
 
-def setup(directives: Sequence[Directive], environment: Environment) -> Plugin:  # noqa: ARG001 - what `Setup` takes
+def setup(directives: Sequence[Directive], environment: Environment) -> Plugin:
     """Read ``multisocket [NUMBER]``."""
     directive = only(directives)
     for option in directive.options:
@@ -70,5 +67,5 @@ def setup(directives: Sequence[Directive], environment: Environment) -> Plugin: 
         case _:
             raise directive.expected("[NUMBER]")
     if number > processors:
-        log.warning("%d processes answer where there are processors for %d", number, processors)
+        environment.warn(f"{number} processes answer where there are processors for {processors}")
     return Multisocket(number)

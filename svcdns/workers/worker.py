@@ -105,9 +105,7 @@ class _Worker:
         server, bequest = self._server, self._bequest
         inherited = {key: each.inherit() for key, each in bequest.resources.items()}
         held = {key: each for key, each in inherited.items() if each is not None}
-        logging.disable(logging.WARNING)  # what there is to say of the Corefile, the first process has said
         assembly = assemble(bequest.corefile, server.lent, held, bequest.port)
-        logging.disable(logging.NOTSET)
         for endpoint in assembly.routes.keys() & bequest.shares.keys():
             server.listeners[endpoint] = server.listen(assembly, endpoint, [_take_over(bequest.shares[endpoint])])
         self._learning = [assembly.resources[key] for key in bequest.resources]

@@ -77,7 +77,7 @@ def make_plugin(text: str, corefile: Path, lent: Environment | None = None) -> K
 
 
 def settings_of(text: str, path: str = "/etc/dns/Corefile", zones: tuple[Name, ...] = (ROOT,)) -> Settings:
-    return read_settings(directives(text, "kubernetes", path)[0], zones)
+    return read_settings(directives(text, "kubernetes", path)[0], zones, environment().warn)
 
 
 def over(cluster: Cluster, text: str = "kubernetes cluster.local", **lent: object) -> Kubernetes:
@@ -239,7 +239,7 @@ def test_only_another_source_is_read_anew(corefile: Path) -> None:
 
     def opened(options: str) -> Source:
         directive = directives(f"kubernetes cluster.local {{\n{options}\n}}", "kubernetes", str(corefile))[0]
-        return open_source(directive, read_settings(directive, (ROOT,)), lent)
+        return open_source(directive, read_settings(directive, (ROOT,), lent.warn), lent)
 
     first = opened("manifests manifests")
     assert opened("manifests manifests\nttl 30\npods insecure\nnamespaces default\nfallthrough") is first

@@ -90,6 +90,12 @@ def test_the_largest_number_of_several_server_blocks_counts_for_all(folder: Path
         server.until_serving(3)
 
 
+def test_what_is_odd_about_the_corefile_is_said_once_whatever_the_number_of_processes(folder: Path) -> None:
+    with serving(folder, COREFILE.replace("bind", "cache 10s\n    bind"), "-workers", "3") as server:
+        server.until_serving(3)
+    assert server.log.read_text().count("'10s' is read as a zone") == 1
+
+
 def test_a_worker_answers_while_the_first_process_is_held_up(folder: Path) -> None:
     with serving(folder, COREFILE, "-workers", "2") as server:
         server.until_serving(2)

@@ -1,7 +1,6 @@
 """The plugin: what is told from the cache, what is asked for, what is kept."""
 
 import asyncio
-import logging
 import math
 from asyncio import Task
 from collections.abc import Sequence
@@ -20,15 +19,13 @@ RECHECK = 30.0
 
 _USEFUL = frozenset({Rcode.NOERROR, Rcode.NXDOMAIN})
 
-log = logging.getLogger(__name__)
-
 
 def setup(directives: Sequence[Directive], environment: Environment) -> Plugin:
     """Read ``cache``."""
     directive = only(directives)
     settings = parse(directive)
     if slip := find_slip(directive, environment.zones):
-        log.warning("%s", directive.error(slip))
+        environment.warn(str(directive.error(slip)))
     store = environment.keep(
         (PLUGIN, environment.place(), settings.terms),
         lambda: Store(settings.success.capacity, settings.denial.capacity),

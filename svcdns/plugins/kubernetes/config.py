@@ -3,7 +3,6 @@
 Source: CoreDNS, plugin kubernetes, section "Syntax".
 """
 
-import logging
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Network, IPv6Network, ip_network
@@ -31,8 +30,6 @@ _DROPPED = frozenset({"resyncperiod", "upstream"})
 _TLS_FILES = 3
 _API_OPTIONS = ("endpoint", "tls", "kubeconfig", "apiserver_qps", "apiserver_burst", "apiserver_max_inflight")
 _FOLDER_OPTIONS = ("loopback", "service_cidr", "pod_cidr")
-
-log = logging.getLogger(__name__)
 
 
 class Folders(NamedTuple):
@@ -85,17 +82,18 @@ class Settings(NamedTuple):
         return (self.source, self.kinds, self.labels, self.namespace_labels)
 
 
-def read_settings(directive: Directive, zones: Sequence[Name]) -> Settings:
+def read_settings(directive: Directive, zones: Sequence[Name], warn: Callable[[str], None]) -> Settings:
     """Read a directive.
 
     Args:
         directive: The directive.
         zones: Those of the server block, which count where the directive names none.
+        warn: Told, with file and line, of options that change nothing.
 
     Raises:
         ConfigError: It cannot be used.
     """
-    reader = _Reader()
+    reader = _Reader(warn)
     for option in directive.options:
         reader.read(option)
     own = tuple(from_text(zone) for zone in directive.zones(directive.words)) or tuple(zones)
@@ -121,6 +119,7 @@ def read_settings(directive: Directive, zones: Sequence[Name]) -> Settings:
 class _Reader:
     """Takes in one option after the other; most count once, and then the last one."""
 
+    warn: Callable[[str], None]
     seen: dict[str, Option] = field(default_factory=dict)
     ttl: int = _DEFAULT_TTL
     pods: Pods = Pods.DISABLED
@@ -191,14 +190,14 @@ class _Reader:
         """Say of options that they change nothing, which CoreDNS passes over in silence."""
         for name in names:
             if name in self.seen:
-                log.warning("%s", self.seen[name].error(f"ignored, {reason}"))
+                self.warn(str(self.seen[name].error(f"ignored, {reason}")))
 
     def read_endpoint(self, option: Option) -> None:
         """Read ``endpoint URL...``, of which CoreDNS uses the first."""
         if not option.words:
             raise option.expected("URL")
         if len(option.words) > 1:
-            log.warning("%s", option.error(f"only the first URL is used: {option.words[0]}"))
+            self.warn(str(option.error(f"only the first URL is used: {option.words[0]}")))
         self.api = replace(self.api, endpoint=option.value(_parse_url, option.words[0]))
 
     def read_tls(self, option: Option) -> None:

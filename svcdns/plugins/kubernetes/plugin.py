@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 def setup(directives: Sequence[Directive], environment: Environment) -> Plugin:
     """Read the `kubernetes` directive of a server block."""
     directive = only(directives)
-    settings = read_settings(directive, environment.zones)
+    settings = read_settings(directive, environment.zones, environment.warn)
     return Kubernetes(settings, open_source(directive, settings, environment), environment)
 
 
