@@ -13,7 +13,7 @@ from svcdns.admin import Page
 from svcdns.chain import Environment, Lent, Plugin, Resource, chain
 from svcdns.corefile import DEFAULT_PORTS, Corefile, Key, Place, ServerBlock
 from svcdns.dns.name import Name, from_text
-from svcdns.errors import ConfigError
+from svcdns.errors import ConfigError, together
 from svcdns.net.listeners import EVERYWHERE, Endpoint
 from svcdns.net.sockets import is_any
 from svcdns.responder import Route, refuse
@@ -119,8 +119,7 @@ def assemble(corefile: Corefile, lent: Lent, held: Mapping[Hashable, Resource], 
         with _noting(faults):
             _route(assembly, block, port)
     if faults:
-        first, *others = sorted(faults, key=lambda fault: (fault.path, fault.line))
-        raise ConfigError(first.path, first.line, "\n".join((first.reason, *map(str, others)))) from first
+        raise together(faults) from faults[0]
     return assembly
 
 

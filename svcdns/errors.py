@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Sequence
 
 _NUMBER = re.compile(r"\[Errno -?[0-9]+\] ")
 
@@ -30,6 +31,12 @@ class ConfigError(SvcdnsError):
 
     def __str__(self) -> str:
         return f"{self.path}:{self.line}: {self.reason}"
+
+
+def together(faults: Sequence[ConfigError]) -> ConfigError:
+    """Return one error that tells of all *faults*, of which there is at least one, a line each, by file and line."""
+    first, *others = sorted(faults, key=lambda fault: (fault.path, fault.line))
+    return ConfigError(first.path, first.line, "\n".join((first.reason, *map(str, others))))
 
 
 class WireError(SvcdnsError):

@@ -17,7 +17,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from svcdns.errors import ConfigError
+from svcdns.errors import ConfigError, describe, together
 from svcdns.kube.cluster import Cluster, new_store
 from svcdns.kube.manifests.controlplane import Objects, Options, make_objects
 from svcdns.kube.manifests.documents import Document, parse
@@ -109,17 +109,23 @@ class Manifests:
 
         Raises:
             OSError: A path is not there, or cannot be listed; its `filename` is that path.
-            ConfigError: A file cannot be read or is no manifest, or there are too few addresses.
+            ConfigError: Files cannot be read or are no manifests, or there are too few addresses.
         """
+        faults: list[ConfigError] = []
         for position, path in enumerate(self._paths):
             self._looked[position] = _describe_files(path)
             if not self._looked[position]:
                 endings = ", ".join(_ENDINGS)
                 self._log(logging.WARNING, f"{path} has no {endings} file in it; folders inside it are not read")
         for place, state in self._place(self._looked).items():
-            content, _ = _read(place[1], state)
-            # Read again at the second look: a write within the same tick of the clock would leave the state as it is.
-            self._files[place] = _File(None, content, _parse(place[1], content))
+            try:
+                content, _ = _read(place[1], state)
+                # Read again at the second look: a write within one tick of the clock would leave the state as it is.
+                self._files[place] = _File(None, content, _parse(place[1], content))
+            except ConfigError as error:
+                faults.append(error)
+        if faults:
+            raise together(faults) from faults[0]
         self._made = self._applied = self._make()
         for kind, objects in self._made.items():
             store = new_store(kind)
@@ -238,7 +244,7 @@ class Manifests:
             except OSError as error:
                 deleted = isinstance(error, FileNotFoundError) and _ITSELF in before
                 kept = "" if deleted else "; what it held before stays until it is mended"
-                unlisted[str(path)] = f"{path} cannot be read: {error.strerror}{kept}"
+                unlisted[str(path)] = f"{path} cannot be read: {describe(error)}{kept}"
                 looked.append({_ITSELF: None} if deleted else before)
         return looked, unlisted
 
@@ -276,7 +282,7 @@ def _describe_entry(entry: os.DirEntry[str]) -> _State:
     try:
         status = entry.stat()
     except OSError as error:
-        return f"cannot be read: {error.strerror}"
+        return f"cannot be read: {describe(error)}"
     return None if stat.S_ISDIR(status.st_mode) else _describe(status)
 
 
@@ -305,7 +311,7 @@ def _read(path: str, state: _State) -> tuple[bytes, bool]:
         with Path(path).open("rb") as file:
             return file.read(), _describe(os.fstat(file.fileno())) == state
     except OSError as error:
-        raise ConfigError(path, 1, f"cannot be read: {error.strerror}") from None
+        raise ConfigError(path, 1, f"cannot be read: {describe(error)}") from None
 
 
 def _parse(path: str, content: bytes) -> list[Document]:

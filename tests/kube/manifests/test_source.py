@@ -159,6 +159,17 @@ def test_a_file_that_is_no_manifest_ends_the_start(
     assert folder.cluster.pending == frozenset(KINDS)
 
 
+def test_a_start_tells_of_all_files_that_are_wrong(folder: Folder) -> None:
+    second = folder.write("b.yaml", "apiVersion: v1\nkind: Service\nmetadata: {name: web}")
+    first = folder.write("a.yaml", "garbage")
+    with pytest.raises(ConfigError) as fault:
+        folder.follow().load()
+    assert str(fault.value).splitlines() == [
+        f'{first}:1: expected an object, found "garbage"',
+        f"{second}:1: Service web: spec: expected a value, found nothing",
+    ]
+
+
 def test_a_path_that_is_not_there_ends_the_start(folder: Folder) -> None:
     with pytest.raises(FileNotFoundError) as fault:
         folder.follow(folder.path, folder.path / "gone").load()
