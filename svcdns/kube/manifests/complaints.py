@@ -35,7 +35,22 @@ class Complaint(NamedTuple):
         return text if self.other is None else f"{text} {self.other} at {_place(self.other)}, {self.remark}"
 
 
-def find_shared_addresses(documents: Iterable[Document]) -> Iterator[Complaint]:
+def find_complaints(documents: Sequence[Document], index: PodIndex) -> Iterator[Complaint]:
+    """Yield what is doubtful in *documents*, one for each object, whose Pods are in *index*."""
+    yield from _find_slips(documents)
+    yield from _find_shared_addresses(documents)
+    yield from _find_orphans(documents)
+    yield from _find_unpicked(documents, index)
+
+
+def _find_slips(documents: Iterable[Document]) -> Iterator[Complaint]:
+    """Say which fields are hardly meant."""
+    for document in documents:
+        for line, path, nearest in document.slips:
+            yield Complaint(document._replace(line=line), f"has {path}, which is passed over: is {nearest} meant?")
+
+
+def _find_shared_addresses(documents: Iterable[Document]) -> Iterator[Complaint]:
     """Say which Services write a cluster IP that one before them has."""
     holders: dict[IPv4Address | IPv6Address, Document] = {}
     for document in documents:
@@ -47,7 +62,7 @@ def find_shared_addresses(documents: Iterable[Document]) -> Iterator[Complaint]:
                 yield Complaint(document, f"has the cluster IP {address} of", first, "which an API server would refuse")
 
 
-def find_orphans(documents: Sequence[Document]) -> Iterator[Complaint]:
+def _find_orphans(documents: Sequence[Document]) -> Iterator[Complaint]:
     """Say which EndpointSlices and Endpoints belong to no Service that is written."""
     services = {document.key for document in documents if isinstance(document.body, bodies.Service)}
     for document, (namespace, owner) in _find_owners(documents):
@@ -56,7 +71,7 @@ def find_orphans(documents: Sequence[Document]) -> Iterator[Complaint]:
             yield Complaint(document, f"is not answered by name: found no {lacking}")
 
 
-def find_unpicked(documents: Sequence[Document], index: PodIndex) -> Iterator[Complaint]:
+def _find_unpicked(documents: Sequence[Document], index: PodIndex) -> Iterator[Complaint]:
     """Say which headless Services have no address, since their selector picks no Pod of *index*."""
     written = {owner for _, owner in _find_owners(documents)}
     for document in documents:

@@ -23,7 +23,7 @@ from svcdns.errors import ConfigError
 from svcdns.kube.decode import from_plain
 from svcdns.kube.manifests import bodies
 from svcdns.kube.manifests.addresses import POD_RANGES, SERVICE_RANGES, AddressPool, Loopback, Ranges
-from svcdns.kube.manifests.complaints import Complaint, find_orphans, find_shared_addresses, find_unpicked
+from svcdns.kube.manifests.complaints import Complaint, find_complaints
 from svcdns.kube.manifests.documents import Document
 from svcdns.kube.manifests.endpoints import (
     CONTROLLERS,
@@ -95,8 +95,7 @@ def make_objects(documents: Iterable[Document], options: Options) -> Made:
             namespace, name = listed.key
             metadata = {"namespace": namespace, "name": name, "labels": listed.labels}
             objects[listed.kind][listed.key] = from_plain(listed.kind, {"metadata": metadata, **listed.content})
-    complaints += (*find_shared_addresses(current), *find_orphans(current), *find_unpicked(current, index))
-    return Made(objects, complaints)
+    return Made(objects, (*complaints, *find_complaints(current, index)))
 
 
 class _Addresses:

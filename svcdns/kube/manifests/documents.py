@@ -4,10 +4,9 @@ JSON is read as the YAML that it is. What YAML 1.1 makes of a word (``no`` is fa
 kubectl, and where that does not fit its field the error says it.
 """
 
-import difflib
 import re
 from collections.abc import Iterator
-from functools import cache
+from functools import lru_cache
 from typing import NamedTuple
 
 import msgspec
@@ -16,6 +15,7 @@ import yaml
 from svcdns.errors import ConfigError
 from svcdns.kube.manifests.bodies import BODIES, Body
 from svcdns.kube.manifests.nodes import Loader
+from svcdns.kube.manifests.spelling import Slip, find_nearest, find_slips
 from svcdns.kube.objects import DEFAULT_NAMESPACE, Key
 
 _LONGEST_SHOWN = 100
@@ -24,10 +24,8 @@ _NULL = "tag:yaml.org,2002:null"
 _VERSIONS = {f"{kind}{lists}": version for kind, (version, _) in BODIES.items() for lists in ("", "List")} | {
     "List": "v1"
 }
-_KINDS = {kind.lower(): kind for kind in _VERSIONS}
 _GROUPS = {version.rpartition("/")[0] for version in _VERSIONS.values()}
 _FEWEST_FIELDS = 2
-_NEAREST = 0.85  # no kind of Kubernetes' own groups that is passed over comes near to one that is read
 _SURROGATES = re.compile(r"(?<!\\)((?:\\\\)*)\\u(d[89ab][0-9a-f]{2})\\u(d[c-f][0-9a-f]{2})", re.IGNORECASE)
 _FAULT = re.compile(r"(?P<what>.*?)(?: - at (?P<key>`key` in )?`\$(?P<path>[^`]*)`)?", re.DOTALL)
 _CHECK = re.compile(r"(?P<path>[\w.\[\]]+): (?P<expected>expected .*)")
@@ -51,12 +49,14 @@ class Document(NamedTuple):
         line: Where in the file it begins, counted from 1.
         kind: Its kind, as written.
         body: What it says.
+        slips: Its fields that are nearly others, and are passed over.
     """
 
     path: str
     line: int
     kind: str
     body: Body
+    slips: tuple[Slip, ...]
 
     @property
     def key(self) -> Key:
@@ -95,13 +95,14 @@ def _read(path: str, text: str) -> Iterator[Document]:
     for root in loader.documents():
         for kind, node in _find_objects(path, loader, root):
             line = node.start_mark.line + 1
+            shape = BODIES[kind][1]
             try:
-                body = msgspec.convert(loader.construct_document(node), BODIES[kind][1])
+                body = msgspec.convert(loader.construct_document(node), shape)
             except msgspec.ValidationError as error:
                 raise _explain(path, kind, node, str(error)) from None
             except (ValueError, KeyError, AttributeError):  # PyYAML's ways to say that a value does not fit its tag
                 raise ConfigError(path, line, f"{_describe(kind, node)}: expected values that fit their tags") from None
-            yield Document(path, line, kind, body)
+            yield Document(path, line, kind, body, tuple(find_slips(node, shape)))
 
 
 def _find_objects(
@@ -158,18 +159,16 @@ def _check_type(path: str, node: yaml.MappingNode, kind: str, version: str) -> N
         return
     if not kind:
         raise _explain(path, "object", node, "kind: expected a value such as 'Service'")
-    nearest = _find_nearest(kind)
+    nearest = _find_nearest_kind(kind)
     if nearest and nearest != kind:
         raise _explain(path, kind, node, f"kind: expected '{nearest}'")
     if nearest and version != _VERSIONS[nearest]:
         raise _explain(path, kind, node, f"apiVersion: expected '{_VERSIONS[nearest]}'")
 
 
-@cache  # a folder has thousands of objects, and few kinds
-def _find_nearest(kind: str) -> str:
-    """Return the kind that is read, or a list of, that is spelt like *kind*, or nearly so; nothing where none is."""
-    near = difflib.get_close_matches(kind.lower(), _KINDS, n=1, cutoff=_NEAREST)
-    return _KINDS[near[0]] if near else ""
+@lru_cache  # a folder has thousands of objects, and few kinds
+def _find_nearest_kind(kind: str) -> str:
+    return find_nearest(kind, _VERSIONS)
 
 
 def _explain(path: str, kind: str, node: yaml.MappingNode, fault: str) -> ConfigError:
