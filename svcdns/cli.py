@@ -37,6 +37,7 @@ _SWITCHES = {
     "version": "show the version",
 }
 _HELP = ("help", "h")
+_ATTACHED = "[="  # a switch has its value attached, if any
 _TRUTHS = dict.fromkeys(("1", "t", "T", "true", "TRUE", "True"), True) | dict.fromkeys(
     ("0", "f", "F", "false", "FALSE", "False"), False
 )
@@ -187,7 +188,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _show(text: str) -> str:
-    return text.replace("--", "-")
+    return text.replace("--", "-").replace(f" {_ATTACHED}", _ATTACHED)
 
 
 def _make_parser() -> _Parser:
@@ -202,7 +203,7 @@ def _make_parser() -> _Parser:
     add("--workers", metavar="NUMBER|auto", help="how many processes answer queries, whatever the Corefile says")
     add("--pidfile", metavar="FILE", help="where to write the process id")
     for switch, purpose in _SWITCHES.items():
-        add(f"--{switch}", type=_parse_truth, metavar="true|false", help=purpose)
+        add(f"--{switch}", type=_parse_truth, metavar=f"{_ATTACHED}true|false]", help=purpose)
     add("extra", nargs="*", help=argparse.SUPPRESS)
     return parser
 

@@ -186,6 +186,7 @@ def test_the_help_shows_flags_as_go_does_and_says_what_quiet_leaves_out() -> Non
     assert done.returncode == 0
     assert "--" not in done.stdout
     assert "\n  -help, -h             show this\n  -conf FILE            Corefile to load" in done.stdout
+    assert "\n  -version[=true|false]\n" in done.stdout
     assert "zones, version and examples" in " ".join(done.stdout.split())
     assert run("-h").stdout == run("--help").stdout == done.stdout
 

@@ -104,7 +104,7 @@ class ResolvConf:
         self._left_out = own
         if others != self._nameservers:
             if others:
-                log.info("asking %s, by %s", ", ".join(others), self._path)
+                log.info("upstreams are %s, by %s", ", ".join(others), self._path)
             else:
                 log.error("%s names no name server to ask", self._path)
 
