@@ -4,7 +4,6 @@ Nothing is opened or started here, so a Corefile that cannot be used leaves no t
 """
 
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from typing import TypeVar
 
@@ -13,7 +12,7 @@ from svcdns.admin import Page
 from svcdns.chain import Environment, Lent, Plugin, Resource, chain
 from svcdns.corefile import DEFAULT_PORTS, Corefile, Key, Place, ServerBlock
 from svcdns.dns.name import Name, from_text
-from svcdns.errors import ConfigError, together
+from svcdns.errors import Faults
 from svcdns.net.listeners import EVERYWHERE, Endpoint
 from svcdns.net.sockets import is_any
 from svcdns.responder import Route, refuse
@@ -105,7 +104,7 @@ def assemble(corefile: Corefile, lent: Lent, held: Mapping[Hashable, Resource], 
             a line for each.
     """
     assembly = Assembly(corefile)
-    faults: list[ConfigError] = []
+    faults = Faults()
     for written in corefile.blocks:
         block = Block(written, tuple(from_text(zone) for zone in written.zones))
         assembly.blocks.append(block)
@@ -113,23 +112,13 @@ def assemble(corefile: Corefile, lent: Lent, held: Mapping[Hashable, Resource], 
         for name in plugins.PLUGINS:
             directives = written.named(name)
             if directives or name in plugins.UNASKED:
-                with _noting(faults):
+                with faults.noted():
                     made = plugins.load(name).setup(directives, environment)
                     block.plugins += [(name, each) for each in ([made] if isinstance(made, Plugin) else made)]
-        with _noting(faults):
+        with faults.noted():
             _route(assembly, block, port)
-    if faults:
-        raise together(faults) from faults[0]
+    faults.check()
     return assembly
-
-
-@contextmanager
-def _noting(faults: list[ConfigError]) -> Iterator[None]:
-    """Add the fault that ends the block, so that one does not hide the others."""
-    try:
-        yield
-    except ConfigError as error:
-        faults.append(error)
 
 
 def _environment(assembly: Assembly, block: Block, lent: Lent, held: Mapping[Hashable, Resource]) -> Environment:

@@ -2,7 +2,8 @@
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 _NUMBER = re.compile(r"\[Errno -?[0-9]+\] ")
 
@@ -33,10 +34,29 @@ class ConfigError(SvcdnsError):
         return f"{self.path}:{self.line}: {self.reason}"
 
 
-def together(faults: Sequence[ConfigError]) -> ConfigError:
-    """Return one error that tells of all *faults*, of which there is at least one, a line each, by file and line."""
-    first, *others = sorted(faults, key=lambda fault: (fault.path, fault.line))
-    return ConfigError(first.path, first.line, "\n".join((first.reason, *map(str, others))))
+class Faults:
+    """Gathers what is wrong, so that one fault does not hide the others."""
+
+    def __init__(self) -> None:
+        self._found: list[ConfigError] = []
+
+    @contextmanager
+    def noted(self) -> Iterator[None]:
+        """Take note of the fault that ends the block, if one does."""
+        try:
+            yield
+        except ConfigError as error:
+            self._found.append(error)
+
+    def check(self) -> None:
+        """End what cannot go on.
+
+        Raises:
+            ConfigError: There are faults; its text has a line for each, by file and line.
+        """
+        if self._found:
+            first, *others = sorted(self._found, key=lambda fault: (fault.path, fault.line))
+            raise ConfigError(first.path, first.line, "\n".join((first.reason, *map(str, others)))) from first
 
 
 class WireError(SvcdnsError):

@@ -17,7 +17,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from svcdns.errors import ConfigError, describe, together
+from svcdns.errors import ConfigError, Faults, describe
 from svcdns.kube.cluster import Cluster, new_store
 from svcdns.kube.manifests.controlplane import Objects, Options, make_objects
 from svcdns.kube.manifests.documents import Document, parse
@@ -111,21 +111,18 @@ class Manifests:
             OSError: A path is not there, or cannot be listed; its `filename` is that path.
             ConfigError: Files cannot be read or are no manifests, or there are too few addresses.
         """
-        faults: list[ConfigError] = []
+        faults = Faults()
         for position, path in enumerate(self._paths):
             self._looked[position] = _describe_files(path)
             if not self._looked[position]:
                 endings = ", ".join(_ENDINGS)
                 self._log(logging.WARNING, f"{path} has no {endings} file in it; folders inside it are not read")
         for place, state in self._place(self._looked).items():
-            try:
+            with faults.noted():
                 content, _ = _read(place[1], state)
                 # Read again at the second look: a write within one tick of the clock would leave the state as it is.
                 self._files[place] = _File(None, content, _parse(place[1], content))
-            except ConfigError as error:
-                faults.append(error)
-        if faults:
-            raise together(faults) from faults[0]
+        faults.check()
         self._made = self._applied = self._make()
         for kind, objects in self._made.items():
             store = new_store(kind)
