@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from svcdns.corefile import Corefile, Source, parse
-from svcdns.errors import ConfigError, SvcdnsError, describe
+from svcdns.errors import ConfigError, SvcdnsError, describe, find_octet
 
 STANDARD_INPUT = "stdin"
 
@@ -94,5 +94,5 @@ def _read_text(path: Path) -> str:
 
 def _blame(path: str, error: UnicodeDecodeError) -> ConfigError:
     """Blame the line that holds the first octet that is not UTF-8."""
-    line = error.object.count(b"\n", 0, error.start) + 1
-    return ConfigError(path, line, f"found octet 0x{error.object[error.start]:02x}, expected UTF-8")
+    line, octet = find_octet(error)
+    return ConfigError(path, line, f"found octet {octet:#04x}, expected UTF-8")

@@ -87,6 +87,11 @@ class Expired(ClusterError):  # noqa: N818 - the API's own word for 410 Gone
     """The resource version is too old for a watch: list again."""
 
 
+def find_octet(error: UnicodeDecodeError) -> tuple[int, int]:
+    """Return the first octet that does not fit its encoding: its line, counted from 1, and its value."""
+    return error.object.count(b"\n", 0, error.start) + 1, error.object[error.start]
+
+
 def describe(error: BaseException) -> str:
     """Say in words what went wrong: of an error of the system neither its number nor its file."""
     number = getattr(error, "errno", None) or 0

@@ -17,7 +17,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from svcdns.errors import ConfigError, Faults, describe
+from svcdns.errors import ConfigError, Faults, describe, find_octet
 from svcdns.kube.cluster import Cluster, new_store
 from svcdns.kube.manifests.controlplane import Objects, Options, make_objects
 from svcdns.kube.manifests.documents import Document, parse
@@ -315,5 +315,5 @@ def _parse(path: str, content: bytes) -> list[Document]:
     try:
         return parse(path, content.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise ConfigError(path, line, f"expected UTF-8, found the octet {content[error.start]:#04x}") from None
+        line, octet = find_octet(error)
+        raise ConfigError(path, line, f"expected UTF-8, found the octet {octet:#04x}") from None

@@ -137,6 +137,7 @@ def make_link_to_itself(path: Path) -> None:
     [
         (lambda path: path.write_text("a: b\nc: ["), 2, "expected YAML: "),
         (lambda path: path.write_bytes(b"a: b\nc: \xff"), 2, "expected UTF-8, found the octet 0xff"),
+        (lambda path: path.write_bytes(b"\xef\xbb\xbfa: b\n\xff"), 2, "expected UTF-8, found the octet 0xff"),
         (
             lambda path: path.write_text("\napiVersion: v1\nkind: Pod"),
             2,
