@@ -1,4 +1,4 @@
-"""The error tree: one class for each decision that a caller can take; and what errors of others say in words."""
+"""The error tree: one class for each decision that a caller can take; and what errors of others say."""
 
 import os
 import re

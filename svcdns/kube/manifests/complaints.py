@@ -36,7 +36,12 @@ class Complaint(NamedTuple):
 
 
 def find_complaints(documents: Sequence[Document], index: PodIndex) -> Iterator[Complaint]:
-    """Yield what is doubtful in *documents*, one for each object, whose Pods are in *index*."""
+    """Yield what is doubtful in a folder.
+
+    Args:
+        documents: What is written, one for each object.
+        index: The Pods.
+    """
     yield from _find_slips(documents)
     yield from _find_shared_addresses(documents)
     yield from _find_orphans(documents)
@@ -72,8 +77,8 @@ def _find_orphans(documents: Sequence[Document]) -> Iterator[Complaint]:
 
 
 def _find_unpicked(documents: Sequence[Document], index: PodIndex) -> Iterator[Complaint]:
-    """Say which headless Services have no address, since their selector picks no Pod of *index*."""
-    written = {owner for _, owner in _find_owners(documents)}
+    """Say which headless Services have no address: their selector, for which Endpoints stand back, picks no Pod."""
+    written = {owner for each, owner in _find_owners(documents) if isinstance(each.body, bodies.EndpointSlice)}
     for document in documents:
         if isinstance(document.body, bodies.Service) and document.body.spec.headless and document.key not in written:
             selector = document.body.spec.selector

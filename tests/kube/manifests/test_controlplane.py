@@ -277,6 +277,8 @@ def test_a_headless_service_whose_selector_picks_no_pod_is_told() -> None:
     assert complain(headless + pod) == ()
     labels = f"metadata: {{name: web-1, labels: {{{SERVICE_NAME_LABEL}: web}}}}"
     assert complain(headless + f"kind: EndpointSlice\n{labels}\n") == ()
+    endpoints = "kind: Endpoints\nmetadata: {name: web}\nsubsets: [{addresses: [{ip: 10.0.0.1}]}]\n"
+    assert complain(headless + endpoints) == (f"0.yaml:1: Service default/web {reason}",)  # a selector says who counts
     assert complain(web("selector: {app: wbe}") + web("clusterIP: None", "api")) == ()
 
 
